@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package distribution_test checks what users install: the shipped configurations against the built binary.
+package distribution_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const connectionString = "InstrumentationKey=00000000-0000-0000-0000-000000000000;IngestionEndpoint=http://127.0.0.1:9"
+
+// binary returns the distribution as ocb built it; in-process factories would not notice a part missing from the manifest.
+func binary(t *testing.T) string {
+	t.Helper()
+	path := os.Getenv("OTELCOL_MESH_BINARY")
+	if path == "" {
+		path = "../build/distribution/otelcol-mesh"
+	}
+	path, err := filepath.Abs(path)
+	require.NoError(t, err)
+	require.FileExists(t, path, "the distribution is not built: run 'make build'")
+	return path
+}
+
+func configs(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob("config/*.yaml")
+	require.NoError(t, err)
+	require.Len(t, files, 4)
+	return files
+}
+
+func validate(t *testing.T, file string, env ...string) (string, error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), binary(t), "validate", "--config", file)
+	cmd.Env = append([]string{"MESH_STORAGE_DIR=" + t.TempDir()}, env...)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// TestShippedConfigurationsValidate prevents the bug that a key is renamed in a component and the file users install
+// still has the old one.
+func TestShippedConfigurationsValidate(t *testing.T) {
+	for _, file := range configs(t) {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			out, err := validate(t, file, "MESH_CLUSTER=aks-westeurope", "APPLICATION_INSIGHTS_CONNECTION_STRING="+connectionString)
+			assert.NoError(t, err, out)
+		})
+	}
+}
+
+// TestMissingSettingsAreNamed prevents the bug that a forgotten environment variable becomes an empty string in silence.
+func TestMissingSettingsAreNamed(t *testing.T) {
+	out, err := validate(t, "config/hub.yaml")
+	require.Error(t, err, "hub.yaml without a connection string")
+	assert.Contains(t, out, "connection_string")
+}
+
+type configuration struct {
+	Processors map[string]any `yaml:"processors"`
+	Exporters  map[string]struct {
+		Retry *struct {
+			MaxElapsedTime any `yaml:"max_elapsed_time"`
+		} `yaml:"retry_on_failure"`
+		Queue *struct {
+			Storage string `yaml:"storage"`
+		} `yaml:"sending_queue"`
+	} `yaml:"exporters"`
+	Service struct {
+		Pipelines map[string]struct {
+			Receivers  []string `yaml:"receivers"`
+			Processors []string `yaml:"processors"`
+		} `yaml:"pipelines"`
+	} `yaml:"service"`
+}
+
+// TestPipelinesKeepWhatTheyAcknowledge holds the rules that a reader of the files cannot see broken: the memory limiter
+// is first behind every receiver, no batch processor stands before a queue on disk, and a retry never ends.
+func TestPipelinesKeepWhatTheyAcknowledge(t *testing.T) {
+	for _, file := range configs(t) {
+		raw, err := os.ReadFile(file)
+		require.NoError(t, err)
+		var c configuration
+		require.NoError(t, yaml.Unmarshal(raw, &c), file)
+		for name, p := range c.Service.Pipelines {
+			if strings.HasPrefix(p.Receivers[0], "forward/") {
+				continue
+			}
+			require.NotEmpty(t, p.Processors, "%s %s", file, name)
+			assert.Equal(t, "memory_limiter", p.Processors[0], "%s: first processor of %s", file, name)
+		}
+		for name := range c.Processors {
+			assert.False(t, strings.HasPrefix(name, "batch"), "%s: batches are made in sending_queue", file)
+		}
+		for name, e := range c.Exporters {
+			if e.Retry == nil || e.Queue == nil {
+				continue
+			}
+			assert.Equal(t, "file_storage", e.Queue.Storage, "%s: %s", file, name)
+			assert.EqualValues(t, 0, e.Retry.MaxElapsedTime, "%s: %s retries without end", file, name)
+		}
+	}
+}
+
+// TestEndpointsAreOnLoopbackByDefault prevents the bug that a debug port is open to the network unless closed by hand.
+func TestEndpointsAreOnLoopbackByDefault(t *testing.T) {
+	endpoint := regexp.MustCompile(`(?m)^\s*(?:endpoint|host):\s*(\S+)`)
+	for _, file := range configs(t) {
+		raw, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for _, m := range endpoint.FindAllStringSubmatch(string(raw), -1) {
+			assert.Contains(t, m[1], ":-127.0.0.1", "%s: %s", file, m[0])
+		}
+	}
+}
