@@ -30,6 +30,7 @@ test: lint check-generated build validate test-go ## Everything that must pass: 
 build: $(BINARY) ## Build build/distribution/otelcol-mesh with ocb
 
 $(BINARY): builder-config.yaml go.mod $(OWN_GO) | $(TOOLS)/builder
+	mkdir -p $(dir $@)
 	$(TOOLS)/builder --config builder-config.yaml
 
 .PHONY: generate

@@ -30,12 +30,12 @@ func ParseServiceHost(host string) (service, namespace string, ok bool) {
 // cutLabel cuts a DNS label, and the dot after it, off a host name.
 func cutLabel(s string) (label, rest string, ok bool) {
 	label, rest, ok = strings.Cut(s, ".")
-	return label, rest, ok && label != "" && strings.IndexAny(label, "*:/|") < 0
+	return label, rest, ok && label != "" && !strings.ContainsAny(label, "*:/|")
 }
 
 func isServiceDomain(s string) bool {
 	domain, found := strings.CutPrefix(s, "svc")
-	if !found || strings.IndexAny(domain, "*:/|") >= 0 {
+	if !found || strings.ContainsAny(domain, "*:/|") {
 		return false
 	}
 	return domain == "" || (domain[0] == '.' && len(domain) > 1)

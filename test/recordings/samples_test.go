@@ -139,13 +139,9 @@ func spanOf(service string, tests ...spanTest) func(recorder.Recording) []byte {
 }
 
 func sortedCopy(from, to pcommon.Map) {
-	all := texts(from)
-	values := map[string]pcommon.Value{}
-	for k, v := range from.All() {
-		values[k] = v
-	}
+	values := maps.Collect(from.All())
 	to.Clear()
-	for _, k := range slices.Sorted(maps.Keys(all)) {
+	for _, k := range slices.Sorted(maps.Keys(values)) {
 		values[k].CopyTo(to.PutEmpty(k))
 	}
 }

@@ -28,11 +28,13 @@ func liveLine(now time.Time, sum ingestiontest.Summary, before uint64) string {
 	if sum.Duplicates > 0 {
 		line += fmt.Sprintf("  duplicates %d", sum.Duplicates)
 	}
+	var lineSb31 strings.Builder
 	for _, counts := range []map[string]uint64{sum.ByType, sum.ByRole, sum.ByRegion} {
 		if len(counts) > 0 {
-			line += "  | " + topCounts(counts)
+			lineSb31.WriteString("  | " + topCounts(counts))
 		}
 	}
+	line += lineSb31.String()
 	return line
 }
 

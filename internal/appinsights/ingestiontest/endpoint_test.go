@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -158,7 +159,7 @@ func TestEvictionKeepsCountsExact(t *testing.T) {
 	cfg.MaxItems, cfg.MaxGroups, cfg.MaxRequests = 2, 2, 3
 	s := Start(t, cfg)
 	for i := range 5 {
-		post(t, s, lines(t, span(request(fmt.Sprint(i)), fmt.Sprint("role", i), "", "op", fmt.Sprint("parent", i))))
+		post(t, s, lines(t, span(request(strconv.Itoa(i)), fmt.Sprint("role", i), "", "op", fmt.Sprint("parent", i))))
 	}
 	sum := s.Summary()
 	assert.Equal(t, uint64(5), sum.Accepted)

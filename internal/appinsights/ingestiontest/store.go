@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -165,7 +166,7 @@ func rejectReason(e ai.ItemError) string {
 	case len(e.Message) > 4 && e.Message[3] == ':':
 		return fmt.Sprintf("%d %s", e.StatusCode, e.Message[:3])
 	default:
-		return fmt.Sprint(e.StatusCode)
+		return strconv.Itoa(e.StatusCode)
 	}
 }
 

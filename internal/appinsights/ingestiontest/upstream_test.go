@@ -78,7 +78,7 @@ func send(t *testing.T, connection string) (stop func()) {
 	factory := azuremonitorexporter.NewFactory()
 	cfg := factory.CreateDefaultConfig().(*azuremonitorexporter.Config)
 	cfg.ConnectionString = configopaque.String(connection)
-	cfg.ClientConfig.DisableKeepAlives = true
+	cfg.ClientConfig.DisableKeepAlives = true //nolint:staticcheck // its successor is read from YAML only
 	settings := exportertest.NewNopSettings(factory.Type())
 	ctx := t.Context()
 

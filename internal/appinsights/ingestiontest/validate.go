@@ -270,8 +270,7 @@ func kindOf(raw json.RawMessage) string {
 // decodeProblem words an error of the JSON decoder. A number that no float64
 // holds, such as 1e999, ends here as well.
 func decodeProblem(err error) error {
-	var wrongType *json.UnmarshalTypeError
-	if errors.As(err, &wrongType) {
+	if wrongType, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return problemf("106: Field '%s' on type '%s' is of incorrect type. Expected: %s, Actual: %s",
 			wrongType.Field, wrongType.Struct, wrongType.Type, wrongType.Value)
 	}

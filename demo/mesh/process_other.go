@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !linux
+
+package mesh
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+)
+
+// isolate does nothing: only Linux has a parent death signal, and the Envoy binary is a Linux one.
+func isolate(*exec.Cmd) {}
+
+func killGroup(process *os.Process) error {
+	if err := process.Kill(); !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	return nil
+}
+
+func terminate(process *os.Process) error { return killGroup(process) }

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package topology
+
+import "net/netip"
+
+// ClusterSpec describes one cluster to a [Builder]. Sources (a static file, an API server, an inventory stream) fill it;
+// readers of a [Snapshot] never see it.
+type ClusterSpec struct {
+	// Name is the cluster's name as in Istio's cluster id. Required and unique.
+	Name string
+	// Region is the cloud region; empty if not known.
+	Region string
+	// Provider and Platform become cloud.provider and cloud.platform; empty if not known.
+	Provider, Platform string
+	// Network is the default network of the cluster's pods. Empty stands for a network that the cluster has for itself.
+	Network string
+	// TrustDomain is the SPIFFE trust domain of the cluster's identities; empty if not known.
+	TrustDomain string
+
+	Nodes     []NodeSpec
+	Gateways  []GatewaySpec
+	Services  []ServiceSpec
+	Workloads []WorkloadSpec
+}
+
+// NodeSpec describes a node.
+type NodeSpec struct {
+	// Name is required and unique within the cluster.
+	Name string
+	// Zone is the availability zone with its region in front; empty if the node has none.
+	Zone string
+	// Addresses are the node's own addresses in the cluster's default network.
+	Addresses []netip.Addr
+}
+
+// GatewaySpec describes an east/west gateway: how other networks reach the pods of this cluster's network.
+type GatewaySpec struct {
+	// Name and Namespace are those of the gateway's workload. Both required.
+	Name, Namespace string
+	// Addresses are the ones other networks send to: usually those of a load balancer. At least one.
+	Addresses []netip.Addr
+	// Port is the port other networks send to; 0 stands for any.
+	Port uint16
+}
+
+// ServiceSpec describes a Kubernetes service by its virtual addresses, which are valid within the cluster alone.
+type ServiceSpec struct {
+	// Name and Namespace are required.
+	Name, Namespace string
+	Addresses       []netip.Addr
+	// Ports that the service declares.
+	Ports []uint16
+}
+
+// WorkloadSpec describes a workload and its pods.
+type WorkloadSpec struct {
+	// Name and Namespace are required, and unique together within the cluster.
+	Name, Namespace string
+	// Kind is the owner's kind in lower case: deployment, statefulset, daemonset, job, cronjob, replicaset or pod.
+	Kind string
+	// Service is the canonical service; empty if not known.
+	Service string
+	// Version is the canonical revision; empty if not known.
+	Version string
+	// ServiceAccount gives the principal together with the cluster's trust domain; empty if not known.
+	ServiceAccount string
+	Pods           []PodSpec
+}
+
+// PodSpec describes a pod.
+type PodSpec struct {
+	// Name is required, and unique within the cluster and namespace.
+	Name string
+	// Addresses of the pod, at most one pod for an address within a network.
+	Addresses []netip.Addr
+	// Node is the name of a node of the cluster; empty if not known.
+	Node string
+	// Network overrides the cluster's default network; empty keeps it.
+	Network string
+	// Zone overrides the node's zone; empty keeps it.
+	Zone string
+}
