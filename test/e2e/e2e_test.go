@@ -131,6 +131,7 @@ func callIsPaired(t *testing.T, s *stack.Stack) {
 	require.True(t, ok)
 	assert.Equal(t, "HTTP", dependency.Type)
 	assert.Equal(t, "details.bookinfo."+west, dependency.Target)
+	assert.Equal(t, "GET details.bookinfo", dependency.Name)
 	assert.Equal(t, "200", dependency.ResultCode)
 	assert.True(t, dependency.Success)
 	assert.Equal(t, "westeurope", item.Region)
@@ -237,7 +238,10 @@ func agreesWithLayout(t *testing.T, s *stack.Stack) {
 			resolved[item.Type+" "+side+" "+item.Properties()["mesh.resolution."+side]]++
 		}
 		report(item, checkItem(item))
-		if item.Type == "Dependency" {
+		if dependency, ok := item.Envelope.Data.BaseData.(*ai.RemoteDependencyData); ok {
+			if dependency.Type == "" || dependency.Target == "" || dependency.ResultCode == "" {
+				report(item, []string{fmt.Sprintf("type %q, target %q, result code %q", dependency.Type, dependency.Target, dependency.ResultCode)})
+			}
 			dependencies[[2]string{item.OperationID, item.ID}] = item
 		}
 	}

@@ -75,7 +75,7 @@ func malformedInput(t *testing.T, s *stack.Stack) {
 	const role = "agent-" + west
 	t.Run("OTLP", func(t *testing.T) {
 		refused := func() float64 {
-			return ownMetric(t, s, role, "http_server_request_duration_seconds_count", `http_response_status_code="400"`)
+			return ownMetric(t, s, role, "http_server_request_duration_count", `http_response_status_code="400"`)
 		}
 		before := refused()
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+s.Host(role)+":4318/v1/traces", bytes.NewReader([]byte("not a protobuf message")))
