@@ -2,7 +2,7 @@
 
 // Package components lists the factories of the otelcol-mesh distribution for tests that run a collector in process.
 // The distribution that users run is assembled by ocb from builder-config.yaml; the test beside this file holds the
-// two lists equal. The entry point is [Factories].
+// two lists equal. The entry points are [Factories] and [Providers].
 package components
 
 import (
@@ -19,6 +19,10 @@ import (
 	"github.com/open-telemetry/opentelemetry-collector-contrib/processor/tailsamplingprocessor"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/processor/transformprocessor"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/receiver/prometheusreceiver"
+	"go.opentelemetry.io/collector/confmap"
+	"go.opentelemetry.io/collector/confmap/provider/envprovider"
+	"go.opentelemetry.io/collector/confmap/provider/fileprovider"
+	"go.opentelemetry.io/collector/confmap/provider/yamlprovider"
 	"go.opentelemetry.io/collector/connector"
 	"go.opentelemetry.io/collector/connector/forwardconnector"
 	"go.opentelemetry.io/collector/exporter"
@@ -34,6 +38,11 @@ import (
 	"go.opentelemetry.io/collector/receiver"
 	"go.opentelemetry.io/collector/receiver/otlpreceiver"
 	"go.opentelemetry.io/collector/service/telemetry/otelconftelemetry"
+
+	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/meshtopologyextension"
+	"github.com/otelcol-mesh/otelcol-mesh/processors/envoysemconvprocessor"
+	"github.com/otelcol-mesh/otelcol-mesh/processors/meshtopologyprocessor"
+	"github.com/otelcol-mesh/otelcol-mesh/receivers/envoyreceiver"
 )
 
 // Factories returns the factories of every component in builder-config.yaml. It fails only if two of one kind share a
@@ -42,6 +51,7 @@ func Factories() (otelcol.Factories, error) {
 	var f otelcol.Factories
 	var err error
 	if f.Extensions, err = otelcol.MakeFactoryMap[extension.Factory](
+		meshtopologyextension.NewFactory(),
 		zpagesextension.NewFactory(),
 		healthcheckextension.NewFactory(),
 		pprofextension.NewFactory(),
@@ -50,12 +60,15 @@ func Factories() (otelcol.Factories, error) {
 		return otelcol.Factories{}, err
 	}
 	if f.Receivers, err = otelcol.MakeFactoryMap[receiver.Factory](
+		envoyreceiver.NewFactory(),
 		otlpreceiver.NewFactory(),
 		prometheusreceiver.NewFactory(),
 	); err != nil {
 		return otelcol.Factories{}, err
 	}
 	if f.Processors, err = otelcol.MakeFactoryMap[processor.Factory](
+		meshtopologyprocessor.NewFactory(),
+		envoysemconvprocessor.NewFactory(),
 		memorylimiterprocessor.NewFactory(),
 		batchprocessor.NewFactory(),
 		filterprocessor.NewFactory(),
@@ -84,4 +97,13 @@ func Factories() (otelcol.Factories, error) {
 	}
 	f.Telemetry = otelconftelemetry.NewFactory()
 	return f, nil
+}
+
+// Providers returns the factories of the configuration providers in builder-config.yaml.
+func Providers() []confmap.ProviderFactory {
+	return []confmap.ProviderFactory{
+		envprovider.NewFactory(),
+		fileprovider.NewFactory(),
+		yamlprovider.NewFactory(),
+	}
 }

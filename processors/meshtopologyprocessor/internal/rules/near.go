@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package rules judges who the two ends of a call are. It takes plain strings that the processor read from the
+// telemetry and knows nothing of pdata.
+//
+//   - [ResolveNear] says who reported an item.
+//   - [Judge] says who called whom in one span or access log record.
+//   - [JudgeLabels] does so for a point of an Istio metric.
+//
+// Each rule that decides something is a function named for it, in the file of its subject. Rules never guess: an end
+// that nothing tells stays unknown, with the reason.
+package rules
+
+import (
+	"net/netip"
+
+	"github.com/otelcol-mesh/otelcol-mesh/internal/envoy"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/mesh"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/topology"
+)
+
+// Reporter is the evidence of who reported an item. It is comparable: equal reporters resolve equally within one
+// snapshot.
+type Reporter struct {
+	// Cluster, Namespace, Pod, Network are what the resource already says: an agent's stamp, or what Envoy's node said.
+	Cluster, Namespace, Pod, Network string
+	// Region, Zone, Workload and Version are what the resource says of the pod; they stand in where the topology does not
+	// know it.
+	Region, Zone, Workload, Version string
+	// NodeID is Envoy's node id.
+	NodeID string
+	// PeerMetadata says that the resource was made of the metadata that the proxy gave of itself.
+	PeerMetadata bool
+	// TagCluster, TagNamespace, TagService and TagRevision are Istio's tags about the reporting proxy.
+	TagCluster, TagNamespace, TagService, TagRevision string
+	// Address is the pod's address: from the resource, the scrape target or the connection.
+	Address netip.Addr
+	// LocalCluster is the cluster the collector was told to be in.
+	LocalCluster string
+}
+
+// Near is who reported an item.
+type Near struct {
+	End mesh.End
+	// By is what told the cluster, or why it is unknown.
+	By mesh.Resolution
+	// Pod is nil if the topology does not know the pod.
+	Pod *topology.Pod
+	// Cluster is nil if the topology does not know the cluster.
+	Cluster *topology.Cluster
+	// PodName is the pod's name, also if the topology does not know it.
+	PodName string
+	// NodeType is sidecar, router, waypoint, ztunnel or agentgateway; empty if not known.
+	NodeType string
+	// Address is the pod's own address, if known.
+	Address netip.Addr
+	// EastWest is the east/west gateway that reported, or nil.
+	EastWest *topology.Gateway
+	// Conflict says that two pieces of evidence excluded each other.
+	Conflict bool
+}
+
+// Network returns the network the reporter sees addresses in; empty if not known.
+func (n *Near) Network() string {
+	switch {
+	case n.Pod != nil:
+		return n.Pod.Network
+	case n.End.Network != "":
+		return n.End.Network
+	case n.Cluster != nil:
+		return n.Cluster.Network
+	default:
+		return ""
+	}
+}
+
+// ResolveNear says who the reporter is.
+func ResolveNear(s *topology.Snapshot, r *Reporter) Near {
+	var n Near
+	node, err := envoy.ParseNodeID(r.NodeID)
+	hasNode := err == nil
+	namespace, pod := r.Namespace, r.Pod
+	if hasNode {
+		n.NodeType = node.Type
+		n.Address, _ = parseIP(node.Address)
+		if pod == "" || pod == node.Pod {
+			namespace, pod = first(node.Namespace, namespace), node.Pod
+		}
+	}
+	if namespace == "" {
+		namespace = known(r.TagNamespace)
+	}
+	cluster, by := claimedCluster(s, r, hasNode)
+	if tag := known(r.TagCluster); tag != "" && tag != cluster && has(s, tag) {
+		n.Conflict = true
+	}
+	n.Pod = findPod(s, r, cluster, namespace, pod, &n)
+	if n.Pod != nil {
+		n.adopt(r, cluster, by)
+		return n
+	}
+	n.claim(s, r, cluster, by)
+	n.End.Namespace = namespace
+	n.PodName = pod
+	if hasNode {
+		n.End.Service, n.End.Version = known(r.TagService), first(revision(r.TagRevision), n.End.Version)
+	}
+	completeFromTopology(s, &n.End)
+	return n
+}
+
+// claimedCluster returns the cluster that the evidence names, the strongest first: the resource, the proxy's own tag,
+// the cluster the collector was told to be in. Every Istio whose owner set no cluster id says "Kubernetes", so that
+// name counts only if the topology has it.
+func claimedCluster(s *topology.Snapshot, r *Reporter, hasNode bool) (name string, by mesh.Resolution) {
+	if c := known(r.Cluster); c != "" && (c != defaultClusterID || has(s, c)) {
+		switch {
+		case r.PeerMetadata:
+			return c, mesh.ByPeerMetadata
+		case hasNode:
+			return c, mesh.ByTag
+		}
+		return c, mesh.ByIP
+	}
+	if c := known(r.TagCluster); c != "" && (c != defaultClusterID || has(s, c)) {
+		return c, mesh.ByTag
+	}
+	if hasNode {
+		return r.LocalCluster, mesh.ByTag
+	}
+	return r.LocalCluster, mesh.ByIP
+}
+
+const defaultClusterID = "Kubernetes"
+
+func has(s *topology.Snapshot, cluster string) bool {
+	_, ok := s.Cluster(cluster)
+	return ok
+}
+
+// findPod looks the pod up, by name where there is one, else by address. A pod of that name in another cluster than
+// the claimed one is a conflict, and not the reporter.
+func findPod(s *topology.Snapshot, r *Reporter, cluster, namespace, pod string, n *Near) *topology.Pod {
+	if pod != "" {
+		if p, ok := s.ByPod(cluster, namespace, pod); ok {
+			return p
+		}
+		p, ok := s.PodNamed(namespace, pod)
+		if !ok {
+			return nil
+		}
+		if cluster == "" {
+			return p
+		}
+		// A pod of the same name elsewhere excludes the claim only if it also has the proxy's address.
+		if q, found := s.ByAddress(p.Network, n.Address); found && q == p {
+			n.Conflict = true
+		}
+		return nil
+	}
+	network := r.Network
+	if c, ok := s.Cluster(cluster); ok && network == "" {
+		network = c.Network
+	}
+	if network == "" {
+		network, _ = s.SoleNetwork()
+	}
+	address := r.Address
+	if n.Address.IsValid() {
+		address = n.Address
+	}
+	if !address.IsValid() {
+		return nil
+	}
+	p, ok := s.ByAddress(network, address)
+	if !ok {
+		return nil
+	}
+	if cluster != "" && p.Workload.Cluster.Name != cluster && cluster != r.LocalCluster {
+		n.Conflict = true
+		return nil
+	}
+	n.Address = address
+	return p
+}
+
+// adopt takes everything from the pod that the topology knows.
+func (n *Near) adopt(r *Reporter, claimed string, by mesh.Resolution) {
+	n.End = n.Pod.End()
+	n.Cluster = n.Pod.Workload.Cluster
+	n.PodName = n.Pod.Name
+	n.EastWest = n.Pod.Workload.EastWest
+	n.By = by
+	if claimed == "" && r.NodeID == "" && r.Pod == "" {
+		n.By = mesh.ByIP
+	}
+}
+
+// claim takes the claimed cluster without a pod.
+func (n *Near) claim(s *topology.Snapshot, r *Reporter, cluster string, by mesh.Resolution) {
+	n.End.Network = r.Network
+	if cluster == "" {
+		n.By = mesh.UnknownNoCluster
+		if r.NodeID == "" && r.Pod == "" && r.TagService == "" {
+			n.By = mesh.UnknownNoEvidence
+			if r.Address.IsValid() {
+				n.By = mesh.UnknownAddressNotFound
+			}
+		}
+		return
+	}
+	n.By = by
+	n.End.Cluster = cluster
+	if c, ok := s.Cluster(cluster); ok {
+		n.Cluster = c
+		end := c.End()
+		n.End.Fill(&end)
+	}
+	said := mesh.End{Region: r.Region, Zone: envoy.NormalizeZone(r.Region, r.Zone), Workload: r.Workload, Version: r.Version}
+	n.End.Fill(&said)
+}

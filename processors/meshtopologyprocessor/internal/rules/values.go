@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rules
+
+import (
+	"net/netip"
+	"strings"
+
+	"github.com/otelcol-mesh/otelcol-mesh/internal/envoy"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/mesh"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/topology"
+)
+
+// known returns the value, or nothing for the words that Istio and Envoy write for nothing.
+func known(value string) string {
+	if value == "unknown" || value == "-" {
+		return ""
+	}
+	return value
+}
+
+// revision returns a canonical revision, or nothing for "latest", which Istio writes for a workload without one.
+func revision(value string) string {
+	if value == "latest" {
+		return ""
+	}
+	return known(value)
+}
+
+func first(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// address is an address of a call, parsed.
+type address struct {
+	ip   netip.Addr
+	port uint16
+}
+
+// parseAddress reads "ip", "ip:port" and Envoy's internal addresses. ok is false for a missing address, and for the
+// loopback ones that the proxy and the application beside it use with each other.
+func parseAddress(text string, port uint16) (a address, ok bool) {
+	ip, p, ok := envoy.ParseAddress(text)
+	if !ok {
+		return address{}, false
+	}
+	if a.ip, ok = parseIP(ip); !ok || IsProxyLoopback(a.ip) {
+		return address{}, false
+	}
+	if a.port = p; p == 0 {
+		a.port = port
+	}
+	return a, true
+}
+
+func parseIP(text string) (netip.Addr, bool) {
+	if text == "" {
+		return netip.Addr{}, false
+	}
+	ip, err := netip.ParseAddr(text)
+	return ip.Unmap(), err == nil
+}
+
+var (
+	loopback4   = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	inboundBind = netip.AddrFrom4([4]byte{127, 0, 0, 6})
+	inboundBin6 = netip.MustParseAddr("::6")
+)
+
+// IsProxyLoopback says whether the address is one that tells nobody's place: localhost, or 127.0.0.6 and ::6, from
+// which Istio's proxies send to the application beside them.
+func IsProxyLoopback(ip netip.Addr) bool {
+	return ip == loopback4 || ip == inboundBind || ip == inboundBin6 || ip == netip.IPv6Loopback()
+}
+
+// normalizeZone spells the zone that a proxy gives as Kubernetes does: on Azure proxies say "1".
+func normalizeZone(end *mesh.End) {
+	if end.Zone != "" {
+		end.Zone = envoy.NormalizeZone(end.Region, end.Zone)
+	}
+}
+
+// NoUpstream says whether Envoy's response flags tell that no endpoint was chosen: no healthy host (UH), no route (NR),
+// no cluster (NC, NFCF), no address for the name (DF).
+func NoUpstream(flags string) bool {
+	for flags != "" {
+		var flag string
+		flag, flags, _ = strings.Cut(flags, ",")
+		switch flag {
+		case "UH", "NR", "NC", "NFCF", "DF":
+			return true
+		}
+	}
+	return false
+}
+
+// completeFromTopology adds to an end with a known cluster what the topology knows of that cluster and workload. A zone
+// is added only if all pods of the workload are in it.
+func completeFromTopology(s *topology.Snapshot, end *mesh.End) {
+	complete := end.Region != "" && end.Zone != "" && end.Network != "" && end.Service != "" && end.Version != "" && end.Principal != ""
+	if end.Cluster == "" || complete {
+		return
+	}
+	c, ok := s.Cluster(end.Cluster)
+	if !ok {
+		return
+	}
+	if end.Workload != "" && end.Namespace != "" {
+		if w, ok := s.Workload(end.Cluster, end.Namespace, end.Workload); ok {
+			whole := w.End()
+			end.Fill(&whole)
+		}
+	}
+	whole := c.End()
+	end.Fill(&whole)
+}

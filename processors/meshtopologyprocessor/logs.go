@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package meshtopologyprocessor
+
+import (
+	"context"
+	"strings"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/otelcol-mesh/otelcol-mesh/processors/meshtopologyprocessor/internal/accesslog"
+	"github.com/otelcol-mesh/otelcol-mesh/processors/meshtopologyprocessor/internal/rules"
+)
+
+func (m *meshTopology) processLogs(ctx context.Context, ld plog.Logs) (plog.Logs, error) {
+	b := m.newBatch(ctx)
+	// Splitting appends resources that are stamped as they are made, so the walk ends at the ones that came.
+	came := ld.ResourceLogs().Len()
+	for i := range came {
+		b.resourceLogs(ld.ResourceLogs(), ld.ResourceLogs().At(i))
+	}
+	b.finish(ctx)
+	return ld, nil
+}
+
+// recordKeyOf tells the proxies apart whose records share a resource, by the labels that users can give Istio's
+// OpenTelemetry access log.
+func recordKeyOf(attrs pcommon.Map) proxyKey {
+	if key := proxyKeyOf(attrs); key.nodeID != "" {
+		return key
+	}
+	var key proxyKey
+	for _, name := range [...]string{"k8s.pod.name", "pod_name"} {
+		if pod, ok := attrs.Get(name); ok {
+			key.nodeID = pod.Str()
+		}
+	}
+	for _, name := range [...]string{"k8s.namespace.name", "pod_namespace"} {
+		if namespace, ok := attrs.Get(name); ok {
+			key.cluster = namespace.Str()
+		}
+	}
+	return key
+}
+
+// resourceLogs stamps the records of one resource, after splitting it if they came from several proxies.
+func (b *batch) resourceLogs(all plog.ResourceLogsSlice, rl plog.ResourceLogs) {
+	res := readResource(rl.Resource().Attributes())
+	if res.reporter.Pod != "" || res.reporter.NodeID != "" || !severalRecordProxies(rl) {
+		b.stampRecords(rl, &res)
+		return
+	}
+	b.tally.splits++
+	for _, part := range splitRecords(all, rl) {
+		b.stampRecords(part, &res)
+	}
+	if rl.ScopeLogs().Len() > 0 {
+		res.shared = true
+		b.stampRecords(rl, &res)
+	}
+}
+
+func severalRecordProxies(rl plog.ResourceLogs) bool {
+	var seen proxyKey
+	for _, sl := range rl.ScopeLogs().All() {
+		for _, record := range sl.LogRecords().All() {
+			key := recordKeyOf(record.Attributes())
+			switch {
+			case key.nodeID == "" || key == seen:
+			case seen.nodeID == "":
+				seen = key
+			default:
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// recordsOfProxy is where the records of one proxy go.
+type recordsOfProxy struct {
+	resource plog.ResourceLogs
+	scope    plog.ScopeLogs
+	// from is the scope that scope is a copy of.
+	from int
+}
+
+// splitRecords moves the records of each proxy to a resource of their own and returns those. Records that nothing
+// tells, and those of proxies above the ceiling, stay.
+func splitRecords(all plog.ResourceLogsSlice, rl plog.ResourceLogs) []plog.ResourceLogs {
+	parts := map[proxyKey]*recordsOfProxy{}
+	var split []plog.ResourceLogs
+	for i, sl := range rl.ScopeLogs().All() {
+		sl.LogRecords().RemoveIf(func(record plog.LogRecord) bool {
+			key := recordKeyOf(record.Attributes())
+			part := parts[key]
+			if key.nodeID == "" || (part == nil && len(parts) >= maxProxies) {
+				return false
+			}
+			if part == nil {
+				part = &recordsOfProxy{resource: all.AppendEmpty(), from: -1}
+				rl.Resource().CopyTo(part.resource.Resource())
+				part.resource.SetSchemaUrl(rl.SchemaUrl())
+				parts[key], split = part, append(split, part.resource)
+			}
+			if part.from != i {
+				part.scope, part.from = part.resource.ScopeLogs().AppendEmpty(), i
+				sl.Scope().CopyTo(part.scope.Scope())
+				part.scope.SetSchemaUrl(sl.SchemaUrl())
+			}
+			record.MoveTo(part.scope.LogRecords().AppendEmpty())
+			return true
+		})
+	}
+	removeEmptyRecords(rl)
+	return split
+}
+
+func removeEmptyRecords(rl plog.ResourceLogs) {
+	rl.ScopeLogs().RemoveIf(func(sl plog.ScopeLogs) bool { return sl.LogRecords().Len() == 0 })
+}
+
+// stampRecords stamps a resource whose records are all of one reporter.
+func (b *batch) stampRecords(rl plog.ResourceLogs, res *resourceReading) {
+	near := b.nearOfRecords(rl, res)
+	stampResource(rl.Resource().Attributes(), &near)
+	for _, sl := range rl.ScopeLogs().All() {
+		for _, record := range sl.LogRecords().All() {
+			r := &b.read
+			*r = reading{}
+			r.record(record)
+			if !r.proxy && !res.proxy {
+				continue
+			}
+			r.settle(rules.OtherKind)
+			// The access log service tells of TLS whenever there was some, so its silence tells too.
+			r.call.PlainText = !r.tls && res.reporter.PeerMetadata && strings.HasPrefix(record.EventName(), "envoy.access")
+			v := rules.Judge(b.snapshot, &near, &r.call)
+			b.tally.count(&v)
+			stamp(record.Attributes(), &v, &r.call.Stamped)
+		}
+	}
+}
+
+// nearOfRecords asks the first record that names its proxy; without one, the resource and the connection tell alone.
+func (b *batch) nearOfRecords(rl plog.ResourceLogs, res *resourceReading) rules.Near {
+	reporter := b.reporter(res)
+	if res.shared {
+		return rules.ResolveNear(b.snapshot, &reporter)
+	}
+	for _, sl := range rl.ScopeLogs().All() {
+		for _, record := range sl.LogRecords().All() {
+			if recordKeyOf(record.Attributes()).nodeID == "" {
+				continue
+			}
+			r := &b.read
+			*r = reading{}
+			r.record(record)
+			reporter = r.reporter(reporter)
+			return rules.ResolveNear(b.snapshot, &reporter)
+		}
+	}
+	return rules.ResolveNear(b.snapshot, &reporter)
+}
+
+// record reads an access log record: its attributes, and its body where the attributes do not tell the upstream.
+func (r *reading) record(record plog.LogRecord) {
+	r.attributes(record.Attributes())
+	r.proxy = r.proxy || strings.HasPrefix(record.EventName(), "envoy.access")
+	if r.call.UpstreamCluster != "" {
+		return
+	}
+	switch body := record.Body(); body.Type() {
+	case pcommon.ValueTypeMap:
+		r.attributes(body.Map())
+	case pcommon.ValueTypeStr:
+		r.line(body.Str())
+	}
+}
+
+// line reads Istio's default text format.
+func (r *reading) line(text string) {
+	l, ok := accesslog.Parse(text)
+	if !ok {
+		return
+	}
+	r.proxy = true
+	r.call.UpstreamCluster = dash(l.UpstreamCluster)
+	r.upstreamHost = dash(l.UpstreamHost)
+	r.downstream = dash(l.DownstreamRemote)
+	r.call.DownstreamLocal = dash(l.DownstreamLocal)
+	r.call.SNI = dash(l.ServerName)
+}
+
+func dash(s string) string {
+	if s == "-" {
+		return ""
+	}
+	return s
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package meshtopologyprocessor
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+
+	"go.opentelemetry.io/collector/client"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/processor"
+
+	"github.com/otelcol-mesh/otelcol-mesh/internal/topology"
+	"github.com/otelcol-mesh/otelcol-mesh/processors/meshtopologyprocessor/internal/metadata"
+	"github.com/otelcol-mesh/otelcol-mesh/processors/meshtopologyprocessor/internal/rules"
+)
+
+// snapshots is what the processor asks of the mesh_topology extension.
+type snapshots interface {
+	Snapshot() *topology.Snapshot
+}
+
+// meshTopology stamps one signal.
+type meshTopology struct {
+	config    *Config
+	telemetry *metadata.TelemetryBuilder
+	topology  snapshots
+	stop      sync.Once
+}
+
+func newMeshTopology(set processor.Settings, config *Config) (*meshTopology, error) {
+	telemetry, err := metadata.NewTelemetryBuilder(set.TelemetrySettings)
+	if err != nil {
+		return nil, fmt.Errorf("creating the processor's metrics: %w", err)
+	}
+	// Until start finds the extension, an empty topology answers.
+	return &meshTopology{config: config, telemetry: telemetry, topology: &topology.Store{}}, nil
+}
+
+func (m *meshTopology) start(_ context.Context, host component.Host) error {
+	found, ok := host.GetExtensions()[m.config.Topology]
+	if !ok {
+		return fmt.Errorf("'topology': no extension %q; define it under extensions and list it under service::extensions",
+			m.config.Topology)
+	}
+	if m.topology, ok = found.(snapshots); !ok {
+		return fmt.Errorf("'topology': extension %q is no mesh_topology extension", m.config.Topology)
+	}
+	return nil
+}
+
+func (m *meshTopology) shutdown(context.Context) error {
+	m.stop.Do(m.telemetry.Shutdown)
+	return nil
+}
+
+// batch is what the items of one call of the processor share.
+type batch struct {
+	m        *meshTopology
+	snapshot *topology.Snapshot
+	// connection is where the batch came from, if that is a pod's address.
+	connection netip.Addr
+	tally      tally
+	read       reading
+}
+
+func (m *meshTopology) newBatch(ctx context.Context) *batch {
+	return &batch{m: m, snapshot: m.topology.Snapshot(), connection: m.connection(ctx)}
+}
+
+// connection returns the address the batch came from. It tells a pod only at a collector that was told its cluster:
+// elsewhere another collector forwarded the batch, and the address is in a network that nothing tells.
+func (m *meshTopology) connection(ctx context.Context) netip.Addr {
+	if m.config.Cluster == "" {
+		return netip.Addr{}
+	}
+	var ip netip.Addr
+	switch a := client.FromContext(ctx).Addr.(type) {
+	case *net.TCPAddr:
+		ip = a.AddrPort().Addr()
+	case *net.IPAddr:
+		ip, _ = netip.AddrFromSlice(a.IP)
+	default:
+		return netip.Addr{}
+	}
+	if ip = ip.Unmap(); rules.IsProxyLoopback(ip) {
+		return netip.Addr{}
+	}
+	return ip
+}
+
+// reporter returns what the resource and the connection tell of who reported its items.
+func (b *batch) reporter(res *resourceReading) rules.Reporter {
+	r := res.reporter
+	r.LocalCluster = b.m.config.Cluster
+	if !r.Address.IsValid() && !res.shared {
+		r.Address = b.connection
+	}
+	return r
+}
+
+func (b *batch) finish(ctx context.Context) { b.tally.add(ctx, b.m.telemetry) }

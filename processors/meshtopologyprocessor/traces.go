@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package meshtopologyprocessor
+
+import (
+	"context"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/otelcol-mesh/otelcol-mesh/processors/meshtopologyprocessor/internal/rules"
+)
+
+func (m *meshTopology) processTraces(ctx context.Context, td ptrace.Traces) (ptrace.Traces, error) {
+	b := m.newBatch(ctx)
+	// Splitting appends resources that are stamped as they are made, so the walk ends at the ones that came.
+	came := td.ResourceSpans().Len()
+	for i := range came {
+		b.resourceSpans(td.ResourceSpans(), td.ResourceSpans().At(i))
+	}
+	b.finish(ctx)
+	return td, nil
+}
+
+// maxProxies is the most parts a resource is split into. Each part is a copy of the resource, so a sender that makes up
+// proxies must not choose how many there are.
+const maxProxies = 64
+
+// proxyKey tells proxies apart whose spans share a resource.
+type proxyKey struct{ nodeID, cluster string }
+
+func proxyKeyOf(attrs pcommon.Map) proxyKey {
+	id, ok := attrs.Get("node_id")
+	if !ok {
+		if id, ok = attrs.Get("envoy.node.id"); !ok {
+			return proxyKey{}
+		}
+	}
+	key := proxyKey{nodeID: id.Str()}
+	if cluster, ok := attrs.Get("istio.cluster_id"); ok && key.nodeID != "" {
+		key.cluster = cluster.Str()
+	}
+	return key
+}
+
+// resourceSpans stamps the spans of one resource, after splitting it if they came from several proxies.
+func (b *batch) resourceSpans(all ptrace.ResourceSpansSlice, rs ptrace.ResourceSpans) {
+	res := readResource(rs.Resource().Attributes())
+	if res.reporter.Pod != "" || res.reporter.NodeID != "" || !severalSpanProxies(rs) {
+		b.stampSpans(rs, &res)
+		return
+	}
+	b.tally.splits++
+	for _, part := range splitSpans(all, rs) {
+		b.stampSpans(part, &res)
+	}
+	if rs.ScopeSpans().Len() > 0 {
+		res.shared = true
+		b.stampSpans(rs, &res)
+	}
+}
+
+func severalSpanProxies(rs ptrace.ResourceSpans) bool {
+	var seen proxyKey
+	for _, ss := range rs.ScopeSpans().All() {
+		for _, span := range ss.Spans().All() {
+			key := proxyKeyOf(span.Attributes())
+			switch {
+			case key.nodeID == "" || key == seen:
+			case seen.nodeID == "":
+				seen = key
+			default:
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// spansOfProxy is where the spans of one proxy go.
+type spansOfProxy struct {
+	resource ptrace.ResourceSpans
+	scope    ptrace.ScopeSpans
+	// from is the scope that scope is a copy of.
+	from int
+}
+
+// splitSpans moves the spans of each proxy to a resource of their own and returns those. A span that names no proxy
+// goes with its parent, as the upstream span of a gateway goes with the span of the request. Spans that nothing tells,
+// and those of proxies above the ceiling, stay.
+func splitSpans(all ptrace.ResourceSpansSlice, rs ptrace.ResourceSpans) []ptrace.ResourceSpans {
+	owner := spanOwners(rs)
+	parts := map[proxyKey]*spansOfProxy{}
+	var split []ptrace.ResourceSpans
+	for i, ss := range rs.ScopeSpans().All() {
+		ss.Spans().RemoveIf(func(span ptrace.Span) bool {
+			key := proxyKeyOf(span.Attributes())
+			if key.nodeID == "" {
+				key = owner[span.ParentSpanID()]
+			}
+			part := parts[key]
+			if key.nodeID == "" || (part == nil && len(parts) >= maxProxies) {
+				return false
+			}
+			if part == nil {
+				part = &spansOfProxy{resource: all.AppendEmpty(), from: -1}
+				rs.Resource().CopyTo(part.resource.Resource())
+				part.resource.SetSchemaUrl(rs.SchemaUrl())
+				parts[key], split = part, append(split, part.resource)
+			}
+			if part.from != i {
+				part.scope, part.from = part.resource.ScopeSpans().AppendEmpty(), i
+				ss.Scope().CopyTo(part.scope.Scope())
+				part.scope.SetSchemaUrl(ss.SchemaUrl())
+			}
+			span.MoveTo(part.scope.Spans().AppendEmpty())
+			return true
+		})
+	}
+	removeEmptySpans(rs)
+	return split
+}
+
+// spanOwners returns the proxy of each span that names one. Zipkin lets two proxies share a span id; such a span has no
+// owner.
+func spanOwners(rs ptrace.ResourceSpans) map[pcommon.SpanID]proxyKey {
+	owner := map[pcommon.SpanID]proxyKey{}
+	for _, ss := range rs.ScopeSpans().All() {
+		for _, span := range ss.Spans().All() {
+			key := proxyKeyOf(span.Attributes())
+			if key.nodeID == "" || span.SpanID().IsEmpty() {
+				continue
+			}
+			if other, taken := owner[span.SpanID()]; taken && other != key {
+				key = proxyKey{}
+			}
+			owner[span.SpanID()] = key
+		}
+	}
+	return owner
+}
+
+func removeEmptySpans(rs ptrace.ResourceSpans) {
+	rs.ScopeSpans().RemoveIf(func(ss ptrace.ScopeSpans) bool { return ss.Spans().Len() == 0 })
+}
+
+// stampSpans stamps a resource whose spans are all of one reporter.
+func (b *batch) stampSpans(rs ptrace.ResourceSpans, res *resourceReading) {
+	near := b.nearOfSpans(rs, res)
+	stampResource(rs.Resource().Attributes(), &near)
+	for _, ss := range rs.ScopeSpans().All() {
+		proxy := res.proxy || ss.Scope().Name() == "envoy"
+		for _, span := range ss.Spans().All() {
+			r := &b.read
+			*r = reading{}
+			r.attributes(span.Attributes())
+			if !proxy && !r.proxy {
+				continue
+			}
+			r.settle(kindOf(span.Kind()))
+			v := rules.Judge(b.snapshot, &near, &r.call)
+			b.tally.count(&v)
+			stamp(span.Attributes(), &v, &r.call.Stamped)
+		}
+	}
+}
+
+// nearOfSpans asks the first span that names its proxy; without one, the resource and the connection tell alone.
+func (b *batch) nearOfSpans(rs ptrace.ResourceSpans, res *resourceReading) rules.Near {
+	reporter := b.reporter(res)
+	if res.shared {
+		return rules.ResolveNear(b.snapshot, &reporter)
+	}
+	for _, ss := range rs.ScopeSpans().All() {
+		for _, span := range ss.Spans().All() {
+			if proxyKeyOf(span.Attributes()).nodeID == "" {
+				continue
+			}
+			r := &b.read
+			*r = reading{}
+			r.attributes(span.Attributes())
+			reporter = r.reporter(reporter)
+			return rules.ResolveNear(b.snapshot, &reporter)
+		}
+	}
+	return rules.ResolveNear(b.snapshot, &reporter)
+}
+
+func kindOf(kind ptrace.SpanKind) rules.Kind {
+	switch kind {
+	case ptrace.SpanKindServer:
+		return rules.ServerKind
+	case ptrace.SpanKindClient:
+		return rules.ClientKind
+	default:
+		return rules.OtherKind
+	}
+}
