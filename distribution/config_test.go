@@ -60,9 +60,18 @@ func TestShippedConfigurationsValidate(t *testing.T) {
 
 // TestMissingSettingsAreNamed prevents the bug that a forgotten environment variable becomes an empty string in silence.
 func TestMissingSettingsAreNamed(t *testing.T) {
-	out, err := validate(t, "config/hub.yaml")
-	require.Error(t, err, "hub.yaml without a connection string")
-	assert.Contains(t, out, "connection_string")
+	out, err := validate(t, "config/agent.yaml")
+	require.Error(t, err, "an agent without MESH_CLUSTER")
+	assert.Contains(t, out, "'cluster' is empty")
+
+	// The upstream exporter looks at its connection string when it starts.
+	topology := filepath.Join(t.TempDir(), "topology.yaml")
+	require.NoError(t, os.WriteFile(topology, []byte("clusters: [{name: aks-westeurope, region: westeurope}]\n"), 0o644))
+	cmd := exec.CommandContext(t.Context(), binary(t), "--config", "config/hub.yaml")
+	cmd.Env = []string{"MESH_STORAGE_DIR=" + t.TempDir(), "MESH_TOPOLOGY_FILE=" + topology, "MESH_LISTEN_HOST=" + standaloneHost, "MESH_ADMIN_HOST=" + standaloneHost}
+	raw, err := cmd.CombinedOutput()
+	require.Error(t, err, "a hub without a connection string")
+	assert.Contains(t, string(raw), "ConnectionString and InstrumentationKey cannot be empty")
 }
 
 type configuration struct {

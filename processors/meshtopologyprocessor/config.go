@@ -6,9 +6,13 @@ import (
 	"errors"
 
 	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/confmap"
 )
 
-var errNoTopology = errors.New("'topology' is missing: write the id of a mesh_topology extension")
+var (
+	errNoTopology   = errors.New("'topology' is missing: write the id of a mesh_topology extension")
+	errEmptyCluster = errors.New("'cluster' is empty: write the name of the cluster this collector runs in, or remove the key where telemetry of several clusters arrives")
+)
 
 // Config of the processor.
 type Config struct {
@@ -23,7 +27,22 @@ type Config struct {
 	_ struct{}
 }
 
-var _ component.Config = (*Config)(nil)
+var (
+	_ component.Config    = (*Config)(nil)
+	_ confmap.Unmarshaler = (*Config)(nil)
+)
+
+// Unmarshal refuses a 'cluster' that is there but empty: an environment variable that was forgotten would otherwise make
+// an agent behave as a hub, in silence.
+func (c *Config) Unmarshal(conf *confmap.Conf) error {
+	if err := conf.Unmarshal(c); err != nil {
+		return err
+	}
+	if conf.IsSet("cluster") && c.Cluster == "" {
+		return errEmptyCluster
+	}
+	return nil
+}
 
 // Validate checks the configuration.
 func (c *Config) Validate() error {
