@@ -4,16 +4,21 @@
 package distribution_test
 
 import (
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/goccy/go-yaml"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/otelcol-mesh/otelcol-mesh/internal/source/static"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/topology"
 )
 
 const connectionString = "InstrumentationKey=00000000-0000-0000-0000-000000000000;IngestionEndpoint=http://127.0.0.1:9"
@@ -128,6 +133,20 @@ func TestEndpointsAreOnLoopbackByDefault(t *testing.T) {
 		require.NoError(t, err)
 		for _, m := range endpoint.FindAllStringSubmatch(string(raw), -1) {
 			assert.Contains(t, m[1], ":-127.0.0.1", "%s: %s", file, m[0])
+		}
+	}
+}
+
+// TestExampleTopologyIsRight prevents the bug that people copy an example which the extension refuses.
+func TestExampleTopologyIsRight(t *testing.T) {
+	raw, err := os.ReadFile("examples/topology.yaml")
+	require.NoError(t, err)
+	snapshot, err := static.Parse(raw, topology.Limits{}, time.Now())
+	require.NoError(t, err)
+	for network, workload := range map[string]string{"vnet-westeurope": "productpage-v1", "vnet-northeurope": "reviews-v1"} {
+		pod, ok := snapshot.ByAddress(network, netip.MustParseAddr("10.244.0.21"))
+		if assert.True(t, ok, network) {
+			assert.Equal(t, workload, pod.End().Workload)
 		}
 	}
 }
