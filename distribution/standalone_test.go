@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -34,7 +33,8 @@ func TestStandaloneResolvesARecordedSpan(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "topology.yaml"), topology, 0o644))
 	output := filepath.Join(dir, "out.jsonl")
-	stderr := startStandalone(t, "MESH_TOPOLOGY_FILE="+filepath.Join(dir, "topology.yaml"), "MESH_OUTPUT_FILE="+output)
+	stderr, _ := start(t, "config/standalone.yaml", "MESH_LISTEN_HOST="+standaloneHost, "MESH_ADMIN_HOST="+standaloneHost,
+		"MESH_TOPOLOGY_FILE="+filepath.Join(dir, "topology.yaml"), "MESH_OUTPUT_FILE="+output)
 
 	span, err := os.ReadFile("../test/recordings/testdata/spans/sidecar-outbound-remote.json")
 	require.NoError(t, err)
@@ -59,23 +59,6 @@ func TestStandaloneResolvesARecordedSpan(t *testing.T) {
 	} {
 		assert.Contains(t, line, `{"key":"`+key+`","value":{"stringValue":"`+value+`"}}`)
 	}
-}
-
-// startStandalone runs the shipped configuration until the test ends and returns what it writes to standard error.
-func startStandalone(t *testing.T, env ...string) *os.File {
-	t.Helper()
-	stderr, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
-	require.NoError(t, err)
-	cmd := exec.Command(binary(t), "--config", "config/standalone.yaml")
-	cmd.Env = append(env, "MESH_LISTEN_HOST="+standaloneHost, "MESH_ADMIN_HOST="+standaloneHost)
-	cmd.Stderr = stderr
-	require.NoError(t, cmd.Start())
-	t.Cleanup(func() {
-		assert.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
-		assert.NoError(t, cmd.Wait(), "it ends in order on SIGTERM")
-		assert.NoError(t, stderr.Close())
-	})
-	return stderr
 }
 
 func post(t *testing.T, url string, body []byte) bool {
