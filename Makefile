@@ -67,8 +67,8 @@ validate: build ## Validate every shipped configuration against the built binary
 	@for f in $(CONFIGS); do echo "validate $$f"; MESH_CLUSTER=validate MESH_STORAGE_DIR=$$(mktemp -d) $(BINARY) validate --config $$f || exit 1; done
 
 .PHONY: bench
-bench: ## Benchmarks of our own parts, allocations reported
-	go test -run '^$$' -bench . -benchmem ./internal/... ./processors/... ./receivers/...
+bench: ## Benchmarks of our own parts against the nearest upstream ones
+	go test -run '^$$' -bench . -benchmem ./internal/... ./processors/... ./receivers/... ./test/bench
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target FUZZTIME each (50000x)
