@@ -78,6 +78,7 @@ func checkNear(properties map[string]string) []string {
 	var wrong []string
 	for key, want := range map[string]string{
 		"k8s.cluster.name": truth.End.Cluster, "k8s.namespace.name": truth.End.Namespace, "k8s.node.name": truth.Node,
+		"service.instance.id": truth.End.Namespace + "." + truth.Pod,
 		"k8s.deployment.name": truth.End.Workload, "cloud.region": truth.End.Region, "cloud.availability_zone": truth.End.Zone,
 	} {
 		if properties[key] != want {
@@ -153,7 +154,8 @@ func checkPair(dependency, request ingestiontest.Item) []string {
 // TestTheCheckerSeesWrongAnswers prevents the bug that "no wrong answers" means "nothing was compared".
 func TestTheCheckerSeesWrongAnswers(t *testing.T) {
 	right := map[string]string{
-		"k8s.pod.name": "productpage-v1-564d4686f-abcde", "k8s.cluster.name": west, "k8s.namespace.name": "bookinfo", "k8s.node.name": "aks-pool-0",
+		"service.instance.id": "bookinfo.productpage-v1-564d4686f-abcde",
+		"k8s.pod.name":        "productpage-v1-564d4686f-abcde", "k8s.cluster.name": west, "k8s.namespace.name": "bookinfo", "k8s.node.name": "aks-pool-0",
 		"k8s.deployment.name": "productpage-v1", "cloud.region": "westeurope", "cloud.availability_zone": "westeurope-1",
 		"mesh.source.cluster": west, "mesh.source.workload": "productpage-v1", "mesh.source.region": "westeurope", "mesh.source.zone": "westeurope-1",
 		"mesh.destination.cluster": west, "mesh.destination.workload": "details-v1", "mesh.destination.region": "westeurope", "mesh.destination.zone": "westeurope-1",
