@@ -28,14 +28,14 @@ func (m *Mesh) Ready(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := live(ctx, proxies); err != nil {
+	if err := m.live(ctx, proxies); err != nil {
 		return err
 	}
 	client := m.client(layout.Cluster{})
 	defer client.CloseIdleConnections()
 	for _, c := range layout.Clusters() {
 		ingress := c.PodsOf("istio-ingressgateway")[0]
-		if p, err := m.byName(ingress.Name); err != nil || p.isHeld() {
+		if p, err := m.byName(ingress.Name); err != nil || p.Held() {
 			continue
 		}
 		url := IngressURL(c.Name) + "/productpage"
@@ -47,15 +47,15 @@ func (m *Mesh) Ready(ctx context.Context) error {
 }
 
 // live waits until each proxy that is not held answers on its admin port.
-func live(ctx context.Context, proxies []*proxy) error {
+func (m *Mesh) live(ctx context.Context, proxies []*proxy) error {
 	client := &http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	for _, p := range proxies {
-		if p.isHeld() {
+		if p.Held() {
 			continue
 		}
 		url := "http://" + net.JoinHostPort(p.pod.IP, strconv.Itoa(layout.PortAdmin)) + "/ready"
 		if err := eventually(ctx, func() error { return get(ctx, client, url) }); err != nil {
-			return fmt.Errorf("%s is not ready, see %s: %w", p.pod.Name, p.logs, err)
+			return fmt.Errorf("%s is not ready, see %s: %w", p.pod.Name, m.logPath(p.pod), err)
 		}
 	}
 	return nil
@@ -105,7 +105,7 @@ func (m *Mesh) Fail(cluster, service string) error {
 	var errs []error
 	for _, p := range proxies {
 		m.log.Info("taking pod down", "pod", p.pod.Name, "cluster", cluster)
-		errs = append(errs, p.hold())
+		errs = append(errs, p.Hold())
 	}
 	return errors.Join(errs...)
 }
@@ -119,19 +119,19 @@ func (m *Mesh) Heal(ctx context.Context, cluster, service string) error {
 	}
 	for _, p := range proxies {
 		m.log.Info("bringing pod back", "pod", p.pod.Name, "cluster", cluster)
-		p.release()
+		p.Release()
 	}
-	return live(ctx, proxies)
+	return m.live(ctx, proxies)
 }
 
 // KillEnvoy kills one pod's Envoy (SIGKILL), named by pod or by address. The supervisor notices, logs and starts it
-// again after a short pause. It returns when the old process is gone.
+// again after a short pause. It returns when the old process is gone, and an error if none runs.
 func (m *Mesh) KillEnvoy(pod string) error {
 	p, err := m.byName(pod)
 	if err != nil {
 		return err
 	}
-	return p.crash()
+	return p.Kill()
 }
 
 // Restarts returns how often the supervisor started a pod's Envoy again, by pod name.
@@ -140,9 +140,7 @@ func (m *Mesh) Restarts() map[string]int {
 	defer m.mu.Unlock()
 	out := map[string]int{}
 	for name, p := range m.proxies {
-		p.mu.Lock()
-		out[name] = p.restarts
-		p.mu.Unlock()
+		out[name] = p.Restarts()
 	}
 	return out
 }
@@ -153,7 +151,7 @@ func (m *Mesh) PIDs() map[string]int {
 	defer m.mu.Unlock()
 	out := map[string]int{}
 	for name, p := range m.proxies {
-		if pid := p.pid(); pid != 0 {
+		if pid := p.PID(); pid != 0 {
 			out[name] = pid
 		}
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mesh
+package mesh_test
 
 import (
 	"context"
@@ -14,6 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/otelcol-mesh/otelcol-mesh/demo/mesh"
+	"github.com/otelcol-mesh/otelcol-mesh/demo/recorder"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/envoybin"
 )
 
@@ -28,21 +30,21 @@ const (
 func TestTwoRegions(t *testing.T) {
 	envoy, err := envoybin.Path(t.Context())
 	require.NoError(t, err)
-	sinks, agents := startSinks(t)
-	m, err := New(Options{Envoy: envoy, Dir: t.TempDir(), Agents: agents, Wait: true})
+	recorders, agents := startRecorders(t)
+	m, err := mesh.New(mesh.Options{Envoy: envoy, Dir: t.TempDir(), Agents: agents, Wait: true})
 	require.NoError(t, err)
 	start(t, m)
 	stopLoad := load(t, m)
 
-	requireEveryRole(t, sinks)
-	requireTruthfulEndpoints(t, sinks)
+	requireEveryRole(t, recorders)
+	requireTruthfulEndpoints(t, recorders)
 
 	require.NoError(t, m.Fail(west, "reviews"))
-	requireTraceAcrossRegions(t, sinks)
-	requireGatewayEvidence(t, sinks[north])
+	requireTraceAcrossRegions(t, recorders)
+	requireGatewayEvidence(t, recorders[north])
 
 	require.NoError(t, m.Heal(timeout(t, soon), west, "reviews"))
-	requireHome(t, sinks[west])
+	requireHome(t, recorders[west])
 	requireScrape(t)
 
 	require.NoError(t, m.KillEnvoy("127.1.0.31"))
@@ -66,7 +68,7 @@ func timeout(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
-func start(t *testing.T, m *Mesh) {
+func start(t *testing.T, m *mesh.Mesh) {
 	require.NoError(t, m.Start(timeout(t, time.Minute)))
 	t.Cleanup(func() { require.NoError(t, m.Stop(context.Background())) })
 	require.Error(t, m.Start(t.Context()), "a running mesh does not start again")
@@ -74,7 +76,7 @@ func start(t *testing.T, m *Mesh) {
 	require.Len(t, m.PIDs(), 16)
 }
 
-func stop(t *testing.T, m *Mesh) {
+func stop(t *testing.T, m *mesh.Mesh) {
 	pids := m.PIDs()
 	require.NoError(t, m.Stop(timeout(t, soon)))
 	for pod, pid := range pids {
@@ -84,9 +86,9 @@ func stop(t *testing.T, m *Mesh) {
 }
 
 // load sends requests until the returned function is called.
-func load(t *testing.T, m *Mesh) (stop func() LoadSummary) {
+func load(t *testing.T, m *mesh.Mesh) (stop func() mesh.LoadSummary) {
 	ctx, cancel := context.WithCancel(t.Context())
-	result := make(chan LoadSummary, 1)
+	result := make(chan mesh.LoadSummary, 1)
 	go func() {
 		summary, err := m.Load(ctx, 20, nil)
 		if err != nil {
@@ -95,14 +97,14 @@ func load(t *testing.T, m *Mesh) (stop func() LoadSummary) {
 		result <- summary
 	}()
 	t.Cleanup(cancel)
-	return func() LoadSummary {
+	return func() mesh.LoadSummary {
 		cancel()
 		return <-result
 	}
 }
 
 // requireEveryRole waits for a span of every kind of proxy, in both clusters, with Istio's tags.
-func requireEveryRole(t *testing.T, sinks map[string]*sink) {
+func requireEveryRole(t *testing.T, recorders map[string]*recorder.Recorder) {
 	type role struct {
 		service string
 		kind    ptrace.SpanKind
@@ -117,27 +119,27 @@ func requireEveryRole(t *testing.T, sinks map[string]*sink) {
 		{"reviews.bookinfo", ptrace.SpanKindClient},
 		{"ratings.bookinfo", ptrace.SpanKindServer},
 	}
-	for cluster, s := range sinks {
+	for cluster, r := range recorders {
 		for _, want := range roles {
-			found := s.waitSpan(t, func(one span) bool { return one.service == want.service && one.kind == want.kind })
-			require.Equal(t, cluster, found.attributes["istio.cluster_id"])
-			require.Equal(t, "mesh1", found.attributes["istio.mesh_id"])
-			require.Equal(t, "proxy", found.attributes["component"])
+			found := waitSpan(t, r, func(one span) bool { return one.service == want.service && one.Kind() == want.kind })
+			require.Equal(t, cluster, found.attribute("istio.cluster_id"))
+			require.Equal(t, "mesh1", found.attribute("istio.mesh_id"))
+			require.Equal(t, "proxy", found.attribute("component"))
 		}
 	}
 }
 
 // requireTruthfulEndpoints compares the endpoint metadata that Envoy stamps with the address it stamps.
-func requireTruthfulEndpoints(t *testing.T, sinks map[string]*sink) {
-	for cluster, s := range sinks {
-		for _, one := range s.allSpans() {
-			workload := one.attributes["mesh.upstream.workload"]
-			if one.kind != ptrace.SpanKindClient || workload == "" {
+func requireTruthfulEndpoints(t *testing.T, recorders map[string]*recorder.Recorder) {
+	for cluster, r := range recorders {
+		for one := range spans(r.Snapshot()) {
+			workload := one.attribute("mesh.upstream.workload")
+			if one.Kind() != ptrace.SpanKindClient || workload == "" {
 				continue
 			}
-			host, _, _ := strings.Cut(one.attributes["mesh.upstream.host"], ":")
-			truth, ok := TruthOf(host)
-			require.True(t, ok, "%v", one.attributes)
+			host, _, _ := strings.Cut(one.attribute("mesh.upstream.host"), ":")
+			truth, ok := mesh.TruthOf(host)
+			require.True(t, ok, "%v", one.Attributes().AsRaw())
 			e := truth.End
 			require.Equal(t, strings.Join([]string{e.Workload, e.Namespace, e.Service, e.Version, e.Cluster}, ";"), workload)
 			require.Equal(t, cluster, e.Cluster, "before the failure all calls stay in the region")
@@ -147,25 +149,25 @@ func requireTruthfulEndpoints(t *testing.T, sinks map[string]*sink) {
 
 // requireTraceAcrossRegions waits for a call from westeurope's productpage that northeurope's reviews answered, in one
 // trace, through the east/west gateway.
-func requireTraceAcrossRegions(t *testing.T, sinks map[string]*sink) {
-	out := sinks[west].waitSpan(t, func(one span) bool {
-		return one.service == "productpage.bookinfo" && one.attributes["mesh.upstream.workload"] == ";;;;"+north &&
-			one.attributes["http.status_code"] == "200"
+func requireTraceAcrossRegions(t *testing.T, recorders map[string]*recorder.Recorder) {
+	out := waitSpan(t, recorders[west], func(one span) bool {
+		return one.service == "productpage.bookinfo" && one.attribute("mesh.upstream.workload") == ";;;;"+north &&
+			one.attribute("http.status_code") == "200"
 	})
-	require.Equal(t, "127.2.0.15:15443", out.attributes["mesh.upstream.host"])
-	root := sinks[west].waitSpan(t, func(one span) bool { return one.trace == out.trace && one.parent == "" })
+	require.Equal(t, "127.2.0.15:15443", out.attribute("mesh.upstream.host"))
+	root := waitSpan(t, recorders[west], func(one span) bool { return one.TraceID() == out.TraceID() && one.ParentSpanID().IsEmpty() })
 	require.Equal(t, "istio-ingressgateway.istio-system", root.service)
-	in := sinks[north].waitSpan(t, func(one span) bool { return one.parent == out.id && one.kind == ptrace.SpanKindServer })
-	require.Equal(t, out.trace, in.trace)
+	in := waitSpan(t, recorders[north], func(one span) bool { return one.ParentSpanID() == out.SpanID() && one.Kind() == ptrace.SpanKindServer })
+	require.Equal(t, out.TraceID(), in.TraceID())
 	require.Equal(t, "reviews.bookinfo", in.service)
-	require.Equal(t, north, in.attributes["istio.cluster_id"])
-	require.Equal(t, "127.2.0.15", in.attributes["peer.address"], "the callee sees the gateway, not its caller")
+	require.Equal(t, north, in.attribute("istio.cluster_id"))
+	require.Equal(t, "127.2.0.15", in.attribute("peer.address"), "the callee sees the gateway, not its caller")
 }
 
 // requireGatewayEvidence waits for what the east/west gateway tells of the crossing: TCP access log and counters.
-func requireGatewayEvidence(t *testing.T, s *sink) {
+func requireGatewayEvidence(t *testing.T, r *recorder.Recorder) {
 	require.Eventually(t, func() bool {
-		for _, message := range s.accessLogs() {
+		for _, message := range accessLogs(r.Snapshot()) {
 			for _, entry := range message.GetTcpLogs().GetLogEntry() {
 				common := entry.GetCommonProperties()
 				if common.GetTlsProperties().GetTlsSniHostname() == "outbound_.9080_._.reviews.bookinfo.svc.cluster.local" &&
@@ -178,25 +180,27 @@ func requireGatewayEvidence(t *testing.T, s *sink) {
 		return false
 	}, soon, tick, "no TCP access log of the crossing")
 	for _, name := range []string{"istio_tcp_connections_opened_total", "istio_tcp_connections_closed_total", "istio_tcp_sent_bytes_total", "istio_tcp_received_bytes_total"} {
-		require.Eventually(t, func() bool { return s.counter(name, "destination_service_name", "reviews") > 0 }, soon, tick, name)
+		require.Eventually(t, func() bool { return counter(r.Snapshot(), name, "destination_service_name", "reviews") > 0 }, soon, tick, name)
 	}
-	require.Eventually(t, func() bool { return s.counter("istio_requests_total", "destination_service_name", "productpage") > 0 }, soon, tick)
-	require.Eventually(t, func() bool { return s.otlpLogs() > 0 }, soon, tick, "northeurope's sidecars log over OTLP")
+	require.Eventually(t, func() bool {
+		return counter(r.Snapshot(), "istio_requests_total", "destination_service_name", "productpage") > 0
+	}, soon, tick)
+	require.Eventually(t, func() bool { return len(r.Snapshot().Logs) > 0 }, soon, tick, "northeurope's sidecars log over OTLP")
 }
 
 // requireHome waits for a call to reviews that begins after now and stays in the region.
-func requireHome(t *testing.T, s *sink) {
+func requireHome(t *testing.T, r *recorder.Recorder) {
 	healed := time.Now()
-	s.waitSpan(t, func(one span) bool {
-		return one.start.After(healed) && one.service == "productpage.bookinfo" && one.kind == ptrace.SpanKindClient &&
-			strings.HasPrefix(one.attributes["mesh.upstream.workload"], "reviews-v") && one.attributes["http.status_code"] == "200"
+	waitSpan(t, r, func(one span) bool {
+		return one.StartTimestamp().AsTime().After(healed) && one.service == "productpage.bookinfo" && one.Kind() == ptrace.SpanKindClient &&
+			strings.HasPrefix(one.attribute("mesh.upstream.workload"), "reviews-v") && one.attribute("http.status_code") == "200"
 	})
-	require.NotEmpty(t, s.accessLogs(), "westeurope's sidecars log over gRPC")
+	require.NotEmpty(t, accessLogs(r.Snapshot()), "westeurope's sidecars log over gRPC")
 }
 
 // requireScrape reads sidecars' Prometheus pages as an agent would, until they say what the load did.
 func requireScrape(t *testing.T) {
-	for _, target := range ScrapeTargets(west) {
+	for _, target := range mesh.ScrapeTargets(west) {
 		requireOnPage(t, target, `istio_requests_total{reporter="`)
 	}
 	requireOnPage(t, "127.1.0.21:15090", `destination_workload="reviews-v1"`)

@@ -52,8 +52,6 @@ type Mesh struct {
 	running bool
 	proxies map[string]*proxy
 	apps    []*bookinfo.Server
-	spawner *spawner
-	wait    sync.WaitGroup
 	// claim is held for as long as the mesh runs: see claimMachine.
 	claim net.Listener
 }
@@ -89,8 +87,8 @@ func New(options Options) (*Mesh, error) {
 }
 
 // Start checks that every address is free, writes certificates and configurations, and starts the applications and the
-// Envoys. It does not wait until they serve: see Ready. After an error nothing is left running. A stopped mesh can be
-// started again.
+// Envoys. It fails if Envoy cannot be executed, and does not wait until the Envoys serve: see Ready. After an error
+// nothing is left running. A stopped mesh can be started again.
 func (m *Mesh) Start(ctx context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -106,25 +104,44 @@ func (m *Mesh) Start(ctx context.Context) error {
 	if err := m.prepare(); err != nil {
 		return errors.Join(err, m.cleanup())
 	}
+	if err := m.startPods(ctx); err != nil {
+		return errors.Join(err, m.stopPods(ctx), m.cleanup())
+	}
+	m.running = true
+	return nil
+}
+
+// startPods starts the applications and then the Envoys. After an error some may run.
+func (m *Mesh) startPods(ctx context.Context) error {
 	for _, pod := range layout.Pods() {
 		if pod.Kind != layout.Sidecar {
 			continue
 		}
 		app, err := bookinfo.Start(ctx, pod)
 		if err != nil {
-			return errors.Join(err, m.stopApps(), m.cleanup())
+			return err
 		}
 		m.apps = append(m.apps, app)
 	}
-	m.spawner = newSpawner()
 	m.proxies = map[string]*proxy{}
 	for _, pod := range layout.Pods() {
-		p := newProxy(pod, m.options.Envoy, m.configPath(pod), m.logPath(pod), m.log, m.spawner)
+		p, err := m.startProxy(pod)
+		if err != nil {
+			return err
+		}
 		m.proxies[pod.Name] = p
-		m.wait.Go(p.run)
 	}
-	m.running = true
 	return nil
+}
+
+// stopPods ends what startPods started.
+func (m *Mesh) stopPods(ctx context.Context) error {
+	errs := []error{m.stopProxies(ctx)}
+	for _, app := range m.apps {
+		errs = append(errs, app.Stop())
+	}
+	m.apps = nil
+	return errors.Join(errs...)
 }
 
 // Stop ends every Envoy and application and waits for them; an Envoy that does not end within three seconds, or before
@@ -136,18 +153,7 @@ func (m *Mesh) Stop(ctx context.Context) error {
 		return nil
 	}
 	m.running = false
-	errs := make([]error, len(m.proxies))
-	var stopping sync.WaitGroup
-	i := 0
-	for _, p := range m.proxies {
-		slot := &errs[i]
-		i++
-		stopping.Go(func() { *slot = p.stop(ctx) })
-	}
-	stopping.Wait()
-	m.wait.Wait()
-	m.spawner.stop()
-	return errors.Join(errors.Join(errs...), m.stopApps(), m.cleanup())
+	return errors.Join(m.stopPods(ctx), m.cleanup())
 }
 
 // prepare writes everything the Envoys read.
@@ -191,15 +197,6 @@ func (m *Mesh) cleanup() error {
 	dir := m.dir
 	m.dir = ""
 	return errors.Join(err, os.RemoveAll(dir))
-}
-
-func (m *Mesh) stopApps() error {
-	var errs []error
-	for _, app := range m.apps {
-		errs = append(errs, app.Stop())
-	}
-	m.apps = nil
-	return errors.Join(errs...)
 }
 
 func (m *Mesh) configPath(p layout.Pod) string {

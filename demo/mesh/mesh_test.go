@@ -3,20 +3,12 @@
 package mesh
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
-	"strconv"
-	"syscall"
 	"testing"
 	"time"
 
@@ -28,64 +20,7 @@ import (
 	"github.com/otelcol-mesh/otelcol-mesh/internal/topology"
 )
 
-// envChild makes the test binary the victim of TestChildrenDieWithTheirParent: it names the folder with the program.
-const envChild = "MESH_TEST_CHILD_DIR"
-
-func TestMain(m *testing.M) {
-	if dir := os.Getenv(envChild); dir != "" {
-		os.Exit(victim(dir))
-	}
-	goleak.VerifyTestMain(m)
-}
-
-// victim starts a mesh of sleeping programs, prints their process ids and waits to be killed.
-func victim(dir string) int {
-	m, err := New(Options{Envoy: filepath.Join(dir, "envoy"), Dir: dir, Wait: true})
-	if err == nil {
-		err = m.Start(context.Background())
-	}
-	for err == nil && len(m.PIDs()) < 16 {
-		runtime.Gosched()
-	}
-	if err == nil {
-		err = json.NewEncoder(os.Stdout).Encode(m.PIDs())
-	}
-	if err != nil {
-		_, _ = os.Stderr.WriteString(err.Error())
-		return 1
-	}
-	select {}
-}
-
-// TestChildrenDieWithTheirParent kills a process that runs a mesh with SIGKILL, which leaves it no time to clean up.
-func TestChildrenDieWithTheirParent(t *testing.T) {
-	dir := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "envoy"), []byte("#!/bin/sh\nexec sleep 600\n"), 0o700))
-	parent := exec.CommandContext(t.Context(), os.Args[0])
-	parent.Env = append(os.Environ(), envChild+"="+dir)
-	parent.Stderr = os.Stderr
-	output, err := parent.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, parent.Start())
-	var pids map[string]int
-	require.NoError(t, json.NewDecoder(output).Decode(&pids))
-	require.Len(t, pids, 16)
-	require.NoError(t, parent.Process.Kill())
-	require.Error(t, parent.Wait())
-	for pod, pid := range pids {
-		require.Eventually(t, func() bool { return !alive(t, pid) }, 10*time.Second, 10*time.Millisecond, pod)
-	}
-}
-
-// alive tells whether a process runs; a zombie that nobody has waited for yet does not.
-func alive(t *testing.T, pid int) bool {
-	status, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
-	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
-		return false
-	}
-	require.NoError(t, err)
-	return !bytes.Contains(status, []byte("State:\tZ"))
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestNewRefuses(t *testing.T) {
 	_, err := New(Options{})
@@ -135,20 +70,17 @@ func TestStartWaitsForItsTurn(t *testing.T) {
 	require.ErrorContains(t, err, "is another demo running?")
 }
 
-// TestSupervisorRestarts uses a program that ends at once in place of Envoy.
-func TestSupervisorRestarts(t *testing.T) {
-	dir := t.TempDir()
-	program := filepath.Join(dir, "envoy")
-	require.NoError(t, os.WriteFile(program, []byte("#!/bin/sh\necho started\n"), 0o700))
-	m, err := New(Options{Envoy: program, Dir: dir, Wait: true, Logger: slog.New(slog.DiscardHandler)})
+func TestStartSaysThatEnvoyIsMissing(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "envoy")
+	m, err := New(Options{Envoy: missing, Wait: true})
 	require.NoError(t, err)
-	require.NoError(t, m.Start(t.Context()))
-	require.Eventually(t, func() bool { return m.Restarts()["reviews-v1-6d5f7c9b8-abcde"] >= 2 }, 20*time.Second, 10*time.Millisecond)
-	require.NoError(t, m.Stop(t.Context()))
-	require.Empty(t, m.PIDs())
-	logs, err := os.ReadFile(filepath.Join(dir, "logs", "reviews-v1-6d5f7c9b8-abcde.log"))
-	require.NoError(t, err)
-	require.Contains(t, string(logs), "started\nstarted\n")
+	for range 2 { // the first failure leaves nothing that the second one could trip over
+		err := m.Start(t.Context())
+		require.ErrorIs(t, err, os.ErrNotExist)
+		require.ErrorContains(t, err, missing)
+		require.Empty(t, m.PIDs())
+		require.ErrorIs(t, m.Ready(t.Context()), errNotRunning)
+	}
 }
 
 // TestTopologyIsWhatTheExtensionReads parses the file with the extension's own parser and looks every pod up.

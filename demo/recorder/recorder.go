@@ -36,20 +36,23 @@ type Recording struct {
 // Recorder is one running recorder. It is safe for concurrent use.
 type Recorder struct {
 	servers []*grpc.Server
+	agent   mesh.AgentAddresses
 	serving sync.WaitGroup
 	mu      sync.Mutex
 	got     Recording
 }
 
-// Listen records on the two addresses of an agent until [Recorder.Close]. It fails if one of them is in use.
+// Listen records on the two addresses of an agent until [Recorder.Close]. Port 0 takes a free one: see
+// [Recorder.Addresses]. It fails if one of the addresses is in use.
 func Listen(agent mesh.AgentAddresses) (*Recorder, error) {
 	r := &Recorder{}
-	err := r.serve(agent.OTLP, func(s *grpc.Server) {
+	var err error
+	r.agent.OTLP, err = r.serve(agent.OTLP, func(s *grpc.Server) {
 		ptraceotlp.RegisterGRPCServer(s, &traceService{r: r})
 		plogotlp.RegisterGRPCServer(s, &logService{r: r})
 	})
 	if err == nil {
-		err = r.serve(agent.ALS, func(s *grpc.Server) {
+		r.agent.ALS, err = r.serve(agent.ALS, func(s *grpc.Server) {
 			accesslogv3.RegisterAccessLogServiceServer(s, accessLogService{r: r})
 			metricsv3.RegisterMetricsServiceServer(s, metricsService{r: r})
 		})
@@ -61,17 +64,20 @@ func Listen(agent mesh.AgentAddresses) (*Recorder, error) {
 	return r, nil
 }
 
-func (r *Recorder) serve(address string, register func(*grpc.Server)) error {
+func (r *Recorder) serve(address string, register func(*grpc.Server)) (listening string, err error) {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
-		return fmt.Errorf("recorder: %w", err)
+		return "", fmt.Errorf("recorder: %w", err)
 	}
 	server := grpc.NewServer()
 	register(server)
 	r.servers = append(r.servers, server)
 	r.serving.Go(func() { _ = server.Serve(listener) }) // ends when Close stops the server
-	return nil
+	return listener.Addr().String(), nil
 }
+
+// Addresses returns the two addresses that it listens on.
+func (r *Recorder) Addresses() mesh.AgentAddresses { return r.agent }
 
 // Close ends every stream and waits for it.
 func (r *Recorder) Close() {

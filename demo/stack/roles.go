@@ -116,9 +116,7 @@ func (s *Stack) start(r role) error {
 		Args:    args,
 		Env:     append(env, r.env...),
 		LogFile: filepath.Join(s.opts.Dir, "logs", r.name+".log"),
-		OnExit: func(name string, state *os.ProcessState) {
-			s.opts.Log.Warn("collector ended, starting it again", "role", name, "state", state.String())
-		},
+		Log:     s.opts.Log.With("role", r.name),
 	})
 	if err != nil {
 		return err

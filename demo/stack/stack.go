@@ -179,18 +179,19 @@ func healthy(ctx context.Context, url string) bool {
 // endpoint. It returns what did not end as asked. It may be called on a stack that did not start whole.
 func (s *Stack) Stop() error {
 	var errs []error
-	if s.mesh != nil {
+	within := func(stop func(context.Context) error) {
 		ctx, cancel := context.WithTimeout(context.Background(), stopGrace)
-		errs = append(errs, s.mesh.Stop(ctx))
-		cancel()
+		defer cancel()
+		errs = append(errs, stop(ctx))
+	}
+	if s.mesh != nil {
+		within(s.mesh.Stop)
 	}
 	for _, name := range slices.Backward(s.order) {
-		errs = append(errs, s.roles[name].process.Stop(stopGrace))
+		within(s.roles[name].process.Stop)
 	}
 	if s.insights != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), stopGrace)
-		errs = append(errs, s.insights.Shutdown(ctx))
-		cancel()
+		within(s.insights.Shutdown)
 	}
 	return errors.Join(errs...)
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mesh
+package supervise
 
 import (
 	"errors"
@@ -9,15 +9,15 @@ import (
 	"syscall"
 )
 
-// isolate gives the child its own process group, so that Ctrl-C in a terminal reaches this program alone, and has the
-// kernel kill it when this program dies without a chance to clean up.
+// isolate gives the child its own process group, so that Ctrl-C in a terminal reaches this program alone, which then
+// stops its children in order, and has the kernel kill the child when this program dies without a chance to clean up.
 func isolate(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }
 
 func killGroup(process *os.Process) error {
 	err := syscall.Kill(-process.Pid, syscall.SIGKILL)
-	if errors.Is(err, syscall.ESRCH) {
+	if errors.Is(err, syscall.ESRCH) { // it ended this instant
 		return nil
 	}
 	return err
