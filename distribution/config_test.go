@@ -65,9 +65,11 @@ func TestShippedConfigurationsValidate(t *testing.T) {
 
 // TestMissingSettingsAreNamed prevents the bug that a forgotten environment variable becomes an empty string in silence.
 func TestMissingSettingsAreNamed(t *testing.T) {
-	out, err := validate(t, "config/agent.yaml")
-	require.Error(t, err, "an agent without MESH_CLUSTER")
-	assert.Contains(t, out, "'cluster' is empty")
+	for _, file := range []string{"config/agent.yaml", "config/inventory.yaml"} {
+		out, err := validate(t, file)
+		require.Error(t, err, "%s without MESH_CLUSTER", file)
+		assert.Contains(t, out, "'cluster' is empty", file)
+	}
 
 	// The upstream exporter looks at its connection string when it starts.
 	topology := filepath.Join(t.TempDir(), "topology.yaml")

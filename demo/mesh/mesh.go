@@ -254,7 +254,7 @@ func checkFree(ctx context.Context, pods []layout.Pod) error {
 func explainListen(address, owner string, err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("address %s (%s) in use: is another demo running?", address, owner)
+		return fmt.Errorf("address %s (%s) in use: is another demo or `make test` running?", address, owner)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return fmt.Errorf("address %s (%s) is not local: the demo needs all of 127.0.0.0/8 on the loopback interface, as on Linux", address, owner)
 	default:

@@ -42,8 +42,8 @@ func TestControlNeedsARunningMesh(t *testing.T) {
 
 func TestStartNamesTheTakenAddress(t *testing.T) {
 	for address, want := range map[string]string{
-		"127.1.0.31:15090": "address 127.1.0.31:15090 (reviews-v1-6d5f7c9b8-abcde) in use: is another demo running?",
-		claimAddress:       "address " + claimAddress + " (the mesh's lock) in use: is another demo running?",
+		"127.1.0.31:15090": "address 127.1.0.31:15090 (reviews-v1-6d5f7c9b8-abcde) in use: is another demo or `make test` running?",
+		claimAddress:       "address " + claimAddress + " (the mesh's lock) in use: is another demo or `make test` running?",
 	} {
 		t.Run(address, func(t *testing.T) {
 			taken, err := net.Listen("tcp", address)
@@ -67,7 +67,7 @@ func TestStartWaitsForItsTurn(t *testing.T) {
 	defer cancel()
 	err = m.Start(ctx)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
-	require.ErrorContains(t, err, "is another demo running?")
+	require.ErrorContains(t, err, "is another demo or `make test` running?")
 }
 
 func TestStartSaysThatEnvoyIsMissing(t *testing.T) {

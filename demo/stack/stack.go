@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/otelcol-mesh/otelcol-mesh/demo/mesh"
@@ -87,7 +88,11 @@ func (s *Stack) startAll(ctx context.Context) error {
 	if err := os.WriteFile(s.TopologyFile(), topology, 0o644); err != nil {
 		return fmt.Errorf("writing the topology file: %w", err)
 	}
-	if s.insights, err = ingestiontest.Listen(insightsHost, ingestiontest.Config{}); err != nil {
+	s.insights, err = ingestiontest.Listen(insightsHost, ingestiontest.Config{})
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("local Application Insights endpoint: address %s is in use: is another demo running?", insightsHost)
+	}
+	if err != nil {
 		return fmt.Errorf("local Application Insights endpoint: %w", err)
 	}
 	if err := s.start(s.hubRole()); err != nil {

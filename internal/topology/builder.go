@@ -94,9 +94,7 @@ func (a *adder) addCluster() error {
 		c.Network = nameless + spec.Name
 	}
 	s.clusters[c.Name] = c
-	if c.TrustDomain != "" {
-		s.domains[c.TrustDomain] = append(s.domains[c.TrustDomain], c)
-	}
+	s.domains[c.TrustDomain] = append(s.domains[c.TrustDomain], c)
 	n := a.b.network(c.Network)
 	n.add(c)
 	a.cluster, a.nodes = c, make(map[string]*Node, len(spec.Nodes))
@@ -148,10 +146,24 @@ func (a *adder) addGateways() error {
 		a.cluster.gateways = append(a.cluster.gateways, g)
 		own := a.b.network(a.cluster.Network)
 		for _, address := range spec.Addresses {
+			if other := s.gatewayAlso(g, address); other != nil {
+				return a.fail(ErrConflict, "addresses", "address %s belongs to gateway %q and to gateway %q of the same network; give each a port of its own",
+					address, other.ID, g.ID)
+			}
 			s.gateways[address.Unmap()] = append(s.gateways[address.Unmap()], g)
 			own.gateways[address.Unmap()] = g
 		}
 		s.stats.Gateways++
+	}
+	return nil
+}
+
+// gatewayAlso returns another gateway into the same network that nothing tells apart from g at the address, or nil.
+func (s *Snapshot) gatewayAlso(g *Gateway, address netip.Addr) *Gateway {
+	for _, other := range s.gateways[address.Unmap()] {
+		if other.Cluster.Network == g.Cluster.Network && (g.Port == 0 || other.Port == 0 || g.Port == other.Port) {
+			return other
+		}
 	}
 	return nil
 }

@@ -64,6 +64,8 @@ type Pod struct {
 	Name string
 	// Zone and Network are the pod's own.
 	Zone, Network string
+	// Addressed says that the topology knows addresses of the pod.
+	Addressed bool
 }
 
 // End returns the pod as the end of a call.

@@ -68,14 +68,28 @@ func (s *Snapshot) SoleNetwork() (string, bool) {
 	return "", false
 }
 
-// ByAddress returns the pod that has the address in the network.
+// ByAddress returns the pod that has the address in the network for itself. A pod in the host network has its node's
+// address, which tells nothing: everything else on that node has it too, and so has whatever the node translates.
 func (s *Snapshot) ByAddress(networkName string, address netip.Addr) (*Pod, bool) {
 	n, ok := s.networks[networkName]
 	if !ok {
 		return nil, false
 	}
-	p, ok := n.pods[address.Unmap()]
-	return p, ok
+	address = address.Unmap()
+	p, ok := n.pods[address]
+	if !ok {
+		return nil, false
+	}
+	if _, shared := n.nodes[address]; shared {
+		return nil, false
+	}
+	return p, true
+}
+
+// HasAddress says whether the address is one of the pod's, be it shared with its node or not.
+func (s *Snapshot) HasAddress(p *Pod, address netip.Addr) bool {
+	n, ok := s.networks[p.Network]
+	return ok && n.pods[address.Unmap()] == p
 }
 
 // NodeAt returns the node that has the address in the network.
@@ -167,13 +181,17 @@ func (s *Snapshot) OwnGateway(networkName string, address netip.Addr) (*Gateway,
 	return g, ok
 }
 
-// TrustDomain returns the cluster that has the trust domain if exactly one has.
+// defaultTrustDomain is the trust domain of every Istio whose owner set none.
+const defaultTrustDomain = "cluster.local"
+
+// TrustDomain returns the cluster that has the trust domain if exactly one has. A cluster that names none may have
+// Istio's default, so that one tells only where all clusters name theirs.
 func (s *Snapshot) TrustDomain(domain string) (*Cluster, bool) {
 	clusters := s.domains[domain]
-	if len(clusters) != 1 {
+	if len(clusters) != 1 || (domain == defaultTrustDomain && len(s.domains[""]) > 0) {
 		return nil, false
 	}
-	return clusters[0], true
+	return clusters[0], domain != ""
 }
 
 // Store hands the newest snapshot to readers. One goroutine may call [Store.Set]; any number may call [Store.Snapshot].

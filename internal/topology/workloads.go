@@ -81,7 +81,7 @@ func (a *adder) addPod(w *Workload, spec *PodSpec, pod *Pod) error {
 	if max := a.b.limits.MaxPods; max > 0 && stats.Pods >= max {
 		return a.fail(ErrLimit, "", "more than %d pods; raise 'max_pods' or describe fewer", max)
 	}
-	*pod = Pod{Workload: w, Name: spec.Name, Zone: spec.Zone, Network: spec.Network}
+	*pod = Pod{Workload: w, Name: spec.Name, Zone: spec.Zone, Network: spec.Network, Addressed: len(spec.Addresses) > 0}
 	if spec.Node != "" {
 		if pod.Node = a.nodes[spec.Node]; pod.Node == nil {
 			return a.fail(ErrInvalid, "node", "cluster %q has no node %q; describe it under nodes, or leave the key out",

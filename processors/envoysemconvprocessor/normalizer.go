@@ -111,6 +111,9 @@ func (n *normalizer) isObsolete(name string, _ pcommon.Value) bool {
 	if n.out.DropNetworkPeer && rules.IsNetworkPeer(name) {
 		return true
 	}
+	if n.out.DropStatusCode && rules.IsStatusCode(name) {
+		return true
+	}
 	if n.keepOriginal {
 		return false
 	}

@@ -9,6 +9,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/confmap"
+	"go.opentelemetry.io/collector/processor/processortest"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 )
 
 func TestConfigCluster(t *testing.T) {
@@ -34,8 +37,16 @@ func TestConfigCluster(t *testing.T) {
 	}
 }
 
-func TestConfigWithoutTopology(t *testing.T) {
-	cfg := NewFactory().CreateDefaultConfig().(*Config)
-	cfg.Topology = component.ID{}
-	assert.ErrorIs(t, cfg.Validate(), errNoTopology)
+// TestAClusterThatTheTopologyLacksIsSaid prevents the bug that a mistyped name shows only as many unknown ends.
+func TestAClusterThatTheTopologyLacksIsSaid(t *testing.T) {
+	for cluster, warnings := range map[string]int{"aks-westeurope": 0, "": 0, "aks-westeuorpe": 1} {
+		core, logs := observer.New(zap.WarnLevel)
+		settings := processortest.NewNopSettings(NewFactory().Type())
+		settings.Logger = zap.New(core)
+		p, err := newMeshTopology(settings, &Config{Topology: component.MustNewID("mesh_topology"), Cluster: cluster})
+		require.NoError(t, err)
+		require.NoError(t, p.start(t.Context(), newHost(t)))
+		assert.Equal(t, warnings, logs.Len(), "%q: %v", cluster, logs.All())
+		require.NoError(t, p.shutdown(t.Context()))
+	}
 }

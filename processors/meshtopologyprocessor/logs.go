@@ -17,16 +17,27 @@ func (m *meshTopology) processLogs(ctx context.Context, ld plog.Logs) (plog.Logs
 	b := m.newBatch(ctx)
 	// Splitting appends resources that are stamped as they are made, so the walk ends at the ones that came.
 	came := ld.ResourceLogs().Len()
+	var gone map[int]bool
 	for i := range came {
-		b.resourceLogs(ld.ResourceLogs(), ld.ResourceLogs().At(i))
+		if b.resourceLogs(ld.ResourceLogs(), ld.ResourceLogs().At(i)) {
+			if gone == nil {
+				gone = map[int]bool{}
+			}
+			gone[i] = true
+		}
+	}
+	if gone != nil {
+		i := -1
+		ld.ResourceLogs().RemoveIf(func(plog.ResourceLogs) bool { i++; return gone[i] })
 	}
 	b.finish(ctx)
 	return ld, nil
 }
 
 // recordKeyOf tells the proxies apart whose records share a resource, by the labels that users can give Istio's
-// OpenTelemetry access log.
-func recordKeyOf(attrs pcommon.Map) proxyKey {
+// OpenTelemetry access log. An application's record that names a pod tells of that pod, and not who wrote it.
+func (b *batch) recordKeyOf(record plog.LogRecord) proxyKey {
+	attrs := record.Attributes()
 	if key := proxyKeyOf(attrs); key.nodeID != "" {
 		return key
 	}
@@ -38,34 +49,47 @@ func recordKeyOf(attrs pcommon.Map) proxyKey {
 	}
 	for _, name := range [...]string{"k8s.namespace.name", "pod_namespace"} {
 		if namespace, ok := attrs.Get(name); ok {
-			key.cluster = namespace.Str()
+			key.namespace = namespace.Str()
 		}
+	}
+	if cluster, ok := attrs.Get("k8s.cluster.name"); ok {
+		key.cluster = cluster.Str()
+	}
+	if key.nodeID == "" || b.podOnResource {
+		return proxyKey{}
+	}
+	if b.read = (reading{}); !b.read.record(record) {
+		return proxyKey{}
 	}
 	return key
 }
 
-// resourceLogs stamps the records of one resource, after splitting it if they came from several proxies.
-func (b *batch) resourceLogs(all plog.ResourceLogsSlice, rl plog.ResourceLogs) {
+// resourceLogs stamps the records of one resource, after splitting it if they came from several proxies. It
+// reports whether nothing is left of the resource itself.
+func (b *batch) resourceLogs(all plog.ResourceLogsSlice, rl plog.ResourceLogs) (gone bool) {
 	res := readResource(rl.Resource().Attributes())
-	if res.reporter.Pod != "" || res.reporter.NodeID != "" || !severalRecordProxies(rl) {
+	b.podOnResource = res.reporter.Pod != ""
+	if res.reporter.NodeID != "" || !b.severalRecordProxies(rl) {
 		b.stampRecords(rl, &res)
-		return
+		return false
 	}
 	b.tally.splits++
-	for _, part := range splitRecords(all, rl) {
+	for _, part := range b.splitRecords(all, rl) {
 		b.stampRecords(part, &res)
 	}
-	if rl.ScopeLogs().Len() > 0 {
-		res.shared = true
-		b.stampRecords(rl, &res)
+	if rl.ScopeLogs().Len() == 0 {
+		return true
 	}
+	res.shared = true
+	b.stampRecords(rl, &res)
+	return false
 }
 
-func severalRecordProxies(rl plog.ResourceLogs) bool {
+func (b *batch) severalRecordProxies(rl plog.ResourceLogs) bool {
 	var seen proxyKey
 	for _, sl := range rl.ScopeLogs().All() {
 		for _, record := range sl.LogRecords().All() {
-			key := recordKeyOf(record.Attributes())
+			key := b.recordKeyOf(record)
 			switch {
 			case key.nodeID == "" || key == seen:
 			case seen.nodeID == "":
@@ -88,12 +112,12 @@ type recordsOfProxy struct {
 
 // splitRecords moves the records of each proxy to a resource of their own and returns those. Records that nothing
 // tells, and those of proxies above the ceiling, stay.
-func splitRecords(all plog.ResourceLogsSlice, rl plog.ResourceLogs) []plog.ResourceLogs {
+func (b *batch) splitRecords(all plog.ResourceLogsSlice, rl plog.ResourceLogs) []plog.ResourceLogs {
 	parts := map[proxyKey]*recordsOfProxy{}
 	var split []plog.ResourceLogs
 	for i, sl := range rl.ScopeLogs().All() {
 		sl.LogRecords().RemoveIf(func(record plog.LogRecord) bool {
-			key := recordKeyOf(record.Attributes())
+			key := b.recordKeyOf(record)
 			part := parts[key]
 			if key.nodeID == "" || (part == nil && len(parts) >= maxProxies) {
 				return false
@@ -151,7 +175,7 @@ func (b *batch) nearOfRecords(rl plog.ResourceLogs, res *resourceReading) rules.
 	}
 	for _, sl := range rl.ScopeLogs().All() {
 		for _, record := range sl.LogRecords().All() {
-			if recordKeyOf(record.Attributes()).nodeID == "" {
+			if b.recordKeyOf(record).nodeID == "" {
 				continue
 			}
 			r := &b.read
@@ -164,12 +188,13 @@ func (b *batch) nearOfRecords(rl plog.ResourceLogs, res *resourceReading) rules.
 	return rules.ResolveNear(b.snapshot, &reporter)
 }
 
-// record reads an access log record: its attributes, and its body where the attributes do not tell the upstream.
-func (r *reading) record(record plog.LogRecord) {
+// record reads an access log record: its attributes, and its body where the attributes do not tell the upstream. It
+// reports whether the record is Envoy's.
+func (r *reading) record(record plog.LogRecord) (proxy bool) {
 	r.attributes(record.Attributes())
 	r.proxy = r.proxy || strings.HasPrefix(record.EventName(), "envoy.access")
 	if r.call.UpstreamCluster != "" {
-		return
+		return r.proxy
 	}
 	switch body := record.Body(); body.Type() {
 	case pcommon.ValueTypeMap:
@@ -177,6 +202,7 @@ func (r *reading) record(record plog.LogRecord) {
 	case pcommon.ValueTypeStr:
 		r.line(body.Str())
 	}
+	return r.proxy
 }
 
 // line reads Istio's default text format.

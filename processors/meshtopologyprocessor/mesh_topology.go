@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/collector/client"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/processor"
+	"go.uber.org/zap"
 
 	"github.com/otelcol-mesh/otelcol-mesh/internal/topology"
 	"github.com/otelcol-mesh/otelcol-mesh/processors/meshtopologyprocessor/internal/metadata"
@@ -26,6 +27,7 @@ type snapshots interface {
 // meshTopology stamps one signal.
 type meshTopology struct {
 	config    *Config
+	logger    *zap.Logger
 	telemetry *metadata.TelemetryBuilder
 	topology  snapshots
 	stop      sync.Once
@@ -37,7 +39,7 @@ func newMeshTopology(set processor.Settings, config *Config) (*meshTopology, err
 		return nil, fmt.Errorf("creating the processor's metrics: %w", err)
 	}
 	// Until start finds the extension, an empty topology answers.
-	return &meshTopology{config: config, telemetry: telemetry, topology: &topology.Store{}}, nil
+	return &meshTopology{config: config, logger: set.Logger, telemetry: telemetry, topology: &topology.Store{}}, nil
 }
 
 func (m *meshTopology) start(_ context.Context, host component.Host) error {
@@ -48,6 +50,12 @@ func (m *meshTopology) start(_ context.Context, host component.Host) error {
 	}
 	if m.topology, ok = found.(snapshots); !ok {
 		return fmt.Errorf("'topology': extension %q is no mesh_topology extension", m.config.Topology)
+	}
+	// Not an error: the topology may come to know the cluster later. Until then a mistyped name would show only as many
+	// unknown ends.
+	if _, known := m.topology.Snapshot().Cluster(m.config.Cluster); m.config.Cluster != "" && !known {
+		m.logger.Warn("'cluster' is not in the topology: no pod of it can be named; check the name, or add the cluster",
+			zap.String("cluster", m.config.Cluster))
 	}
 	return nil
 }
@@ -63,8 +71,10 @@ type batch struct {
 	snapshot *topology.Snapshot
 	// connection is where the batch came from, if that is a pod's address.
 	connection netip.Addr
-	tally      tally
-	read       reading
+	// podOnResource says that the resource of the log records at hand names the pod, so that records need not.
+	podOnResource bool
+	tally         tally
+	read          reading
 }
 
 func (m *meshTopology) newBatch(ctx context.Context) *batch {
@@ -96,7 +106,11 @@ func (m *meshTopology) connection(ctx context.Context) netip.Addr {
 func (b *batch) reporter(res *resourceReading) rules.Reporter {
 	r := res.reporter
 	r.LocalCluster = b.m.config.Cluster
-	if !r.Address.IsValid() && !res.shared {
+	switch {
+	case res.shared:
+		// Whose address the resource has told is the one that forwarded.
+		r.Address = netip.Addr{}
+	case !r.Address.IsValid():
 		r.Address = b.connection
 	}
 	return r

@@ -25,9 +25,9 @@ func (m *meshTopology) processMetrics(ctx context.Context, md pmetric.Metrics) (
 func (b *batch) resourceMetrics(rm pmetric.ResourceMetrics) {
 	res := readResource(rm.Resource().Attributes())
 	reporter := b.reporter(&res)
-	if target := parseHost(res.target); target.IsValid() {
+	if res.scraped && !res.reporter.Address.IsValid() {
 		// What was scraped is the pod, while the connection is to the collector that scraped it.
-		reporter.Address = target
+		reporter.Address = res.target
 	}
 	near := rules.ResolveNear(b.snapshot, &reporter)
 	stampResource(rm.Resource().Attributes(), &near)

@@ -8,6 +8,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
+	"github.com/otelcol-mesh/otelcol-mesh/internal/envoy"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/mesh"
 	"github.com/otelcol-mesh/otelcol-mesh/processors/meshtopologyprocessor/internal/rules"
 )
@@ -22,7 +23,8 @@ type reading struct {
 	tls bool
 	// nodeID and the tags name the reporting proxy.
 	nodeID, tagCluster, tagNamespace, tagService, tagRevision string
-	podName, podNamespace                                     string
+	// podName, podNamespace and podCluster are labels of an access log about the reporting proxy.
+	podName, podNamespace, podCluster string
 
 	// Names that are understood together with others only.
 	peerAddress, networkPeer, clientAddress  string
@@ -55,9 +57,10 @@ func (r *reading) attribute(key string, value pcommon.Value) {
 		r.proxy = r.proxy || value.Str() == "proxy"
 	case "node_id":
 		r.nodeID = value.Str()
-		r.proxy = r.proxy || r.nodeID != ""
+		r.proxy = r.proxy || isNodeID(r.nodeID)
 	case "upstream_cluster":
-		r.call.UpstreamCluster, r.proxy = value.Str(), true
+		r.call.UpstreamCluster = value.Str()
+		r.proxy = r.proxy || r.call.UpstreamCluster != ""
 	case "upstream_cluster.name":
 		r.statsName = value.Str()
 	case "upstream_address":
@@ -84,6 +87,8 @@ func (r *reading) attribute(key string, value pcommon.Value) {
 		r.podName = value.Str()
 	case "k8s.namespace.name", "pod_namespace":
 		r.podNamespace = value.Str()
+	case "k8s.cluster.name":
+		r.podCluster = value.Str()
 	case "tls.protocol.version", "tls.cipher":
 		r.tls = true
 	}
@@ -141,7 +146,9 @@ func setPeer(end *mesh.End, name, value string) {
 	case "label.service.istio.io/canonical-name":
 		end.Service = value
 	case "label.service.istio.io/canonical-revision":
-		end.Version = value
+		if value != "latest" {
+			end.Version = value
+		}
 	case "version":
 		// The revision is the canonical name of the version and wins, whichever comes first.
 		if end.Version == "" {
@@ -232,6 +239,16 @@ func readStamped(v *rules.Verdict, key, value string) {
 	}
 }
 
+// headerPort ends an address that Envoy took from a header, x-forwarded-for most often: connections have a port. Any
+// caller can write one, so it tells nothing.
+const headerPort = ":0"
+
+// isNodeID says whether the text is the id of an Istio proxy: other instrumentations have a node_id of their own.
+func isNodeID(text string) bool {
+	_, err := envoy.ParseNodeID(text)
+	return err == nil
+}
+
 // settle decides which of several names tell the two addresses of the call.
 func (r *reading) settle(kind rules.Kind) {
 	c := &r.call
@@ -240,9 +257,9 @@ func (r *reading) settle(kind rules.Kind) {
 		c.UpstreamCluster = r.statsName
 	}
 	switch {
-	case r.upstreamAddress != "":
+	case dash(r.upstreamAddress) != "":
 		c.UpstreamAddress = r.upstreamAddress
-	case r.upstreamHost != "" && r.upstreamHost != "-":
+	case dash(r.upstreamHost) != "":
 		c.UpstreamAddress = r.upstreamHost
 	case kind == rules.ClientKind && r.networkPeer != "":
 		c.UpstreamAddress, c.UpstreamPort, c.UpstreamMayBeOwn = r.networkPeer, r.networkPeerPort, true
@@ -252,7 +269,9 @@ func (r *reading) settle(kind rules.Kind) {
 		// The remote address may be what a header says; the direct one is the connection's.
 		c.DownstreamAddress = r.downstreamDirect
 	case r.downstream != "":
-		c.DownstreamAddress = r.downstream
+		if !strings.HasSuffix(r.downstream, headerPort) {
+			c.DownstreamAddress = r.downstream
+		}
 	case r.peerAddress != "" && r.upstreamAddress == "":
 		// Beside an upstream address, Envoy writes the upstream under this name too.
 		c.DownstreamAddress = r.peerAddress
@@ -275,6 +294,9 @@ func (r *reading) reporter(base rules.Reporter) rules.Reporter {
 		}
 	}
 	base.TagCluster, base.TagNamespace = r.tagCluster, r.tagNamespace
+	if base.TagCluster == "" {
+		base.TagCluster = r.podCluster
+	}
 	base.TagService, base.TagRevision = r.tagService, r.tagRevision
 	return base
 }

@@ -17,8 +17,9 @@ type resourceReading struct {
 	reporter rules.Reporter
 	// proxy says that Envoy's own SDK, or the envoy receiver, made the resource.
 	proxy bool
-	// target is the address that was scraped, for metrics.
-	target string
+	// target is the address that was scraped, for metrics; invalid if that was a name. scraped says that something was.
+	target  netip.Addr
+	scraped bool
 	// shared says that the connection brought the telemetry of several proxies, so it tells nobody's place.
 	shared bool
 }
@@ -57,10 +58,10 @@ func readResource(attrs pcommon.Map) resourceReading {
 		}
 	}
 	r.reporter.Address = parseHost(podIP)
-	r.target = instance
-	if !parseHost(instance).IsValid() {
-		r.target = server
+	if r.target = parseHost(instance); !r.target.IsValid() {
+		r.target = parseHost(server)
 	}
+	r.scraped = server != "" || r.target.IsValid()
 	return r
 }
 
@@ -71,10 +72,10 @@ func parseHost(text string) netip.Addr {
 		return netip.Addr{}
 	}
 	ip, err := netip.ParseAddr(host)
-	if err != nil || rules.IsProxyLoopback(ip) {
+	if ip = ip.Unmap(); err != nil || rules.IsProxyLoopback(ip) {
 		return netip.Addr{}
 	}
-	return ip.Unmap()
+	return ip
 }
 
 // kindKeys are the attributes that name a workload of each kind. A bare pod has none beside k8s.pod.name.
@@ -91,6 +92,10 @@ func stampResource(attrs pcommon.Map, near *rules.Near) {
 	}
 	attrs.EnsureCapacity(attrs.Len() + 13)
 	stampCluster(attrs, near)
+	if pod, ok := attrs.Get("k8s.pod.name"); ok && near.PodName != "" && pod.AsString() != near.PodName {
+		// The resource names another pod, such as that of a collector that forwarded. Two pods must not be mixed.
+		return
+	}
 	putAbsent(attrs, "k8s.namespace.name", near.End.Namespace)
 	putAbsent(attrs, "k8s.pod.name", near.PodName)
 	putAbsent(attrs, "cloud.region", near.End.Region)
@@ -131,7 +136,7 @@ func stampService(attrs pcommon.Map, near *rules.Near) {
 		putAbsent(attrs, "service.namespace", near.End.Namespace)
 	}
 	putAbsent(attrs, "service.version", near.End.Version)
-	if near.PodName == "" {
+	if near.PodName == "" || near.End.Namespace == "" {
 		return
 	}
 	if _, ok := attrs.Get("service.instance.id"); !ok {

@@ -15,8 +15,18 @@ func (m *meshTopology) processTraces(ctx context.Context, td ptrace.Traces) (ptr
 	b := m.newBatch(ctx)
 	// Splitting appends resources that are stamped as they are made, so the walk ends at the ones that came.
 	came := td.ResourceSpans().Len()
+	var gone map[int]bool
 	for i := range came {
-		b.resourceSpans(td.ResourceSpans(), td.ResourceSpans().At(i))
+		if b.resourceSpans(td.ResourceSpans(), td.ResourceSpans().At(i)) {
+			if gone == nil {
+				gone = map[int]bool{}
+			}
+			gone[i] = true
+		}
+	}
+	if gone != nil {
+		i := -1
+		td.ResourceSpans().RemoveIf(func(ptrace.ResourceSpans) bool { i++; return gone[i] })
 	}
 	b.finish(ctx)
 	return td, nil
@@ -27,7 +37,7 @@ func (m *meshTopology) processTraces(ctx context.Context, td ptrace.Traces) (ptr
 const maxProxies = 64
 
 // proxyKey tells proxies apart whose spans share a resource.
-type proxyKey struct{ nodeID, cluster string }
+type proxyKey struct{ nodeID, namespace, cluster string }
 
 func proxyKeyOf(attrs pcommon.Map) proxyKey {
 	id, ok := attrs.Get("node_id")
@@ -36,28 +46,34 @@ func proxyKeyOf(attrs pcommon.Map) proxyKey {
 			return proxyKey{}
 		}
 	}
+	if !isNodeID(id.Str()) {
+		return proxyKey{}
+	}
 	key := proxyKey{nodeID: id.Str()}
-	if cluster, ok := attrs.Get("istio.cluster_id"); ok && key.nodeID != "" {
+	if cluster, ok := attrs.Get("istio.cluster_id"); ok {
 		key.cluster = cluster.Str()
 	}
 	return key
 }
 
-// resourceSpans stamps the spans of one resource, after splitting it if they came from several proxies.
-func (b *batch) resourceSpans(all ptrace.ResourceSpansSlice, rs ptrace.ResourceSpans) {
+// resourceSpans stamps the spans of one resource, after splitting it if they came from several proxies. It
+// reports whether nothing is left of the resource itself.
+func (b *batch) resourceSpans(all ptrace.ResourceSpansSlice, rs ptrace.ResourceSpans) (gone bool) {
 	res := readResource(rs.Resource().Attributes())
-	if res.reporter.Pod != "" || res.reporter.NodeID != "" || !severalSpanProxies(rs) {
+	if res.reporter.NodeID != "" || !severalSpanProxies(rs) {
 		b.stampSpans(rs, &res)
-		return
+		return false
 	}
 	b.tally.splits++
 	for _, part := range splitSpans(all, rs) {
 		b.stampSpans(part, &res)
 	}
-	if rs.ScopeSpans().Len() > 0 {
-		res.shared = true
-		b.stampSpans(rs, &res)
+	if rs.ScopeSpans().Len() == 0 {
+		return true
 	}
+	res.shared = true
+	b.stampSpans(rs, &res)
+	return false
 }
 
 func severalSpanProxies(rs ptrace.ResourceSpans) bool {

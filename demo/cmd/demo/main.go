@@ -49,11 +49,12 @@ func run(binary, configs, dir string, rps float64) (err error) {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	started := false
 	if dir == "" {
 		if dir, err = os.MkdirTemp("", "otelcol-mesh-demo-"); err != nil {
 			return err
 		}
-		defer os.RemoveAll(dir)
+		defer func() { err = removeUnlessFailed(dir, started, err) }()
 	}
 	opts, err := options(ctx, binary, configs, dir)
 	if err != nil {
@@ -64,6 +65,7 @@ func run(binary, configs, dir string, rps float64) (err error) {
 	if err != nil {
 		return err
 	}
+	started = true
 	stopped := sync.OnceValue(s.Stop)
 	defer func() { err = errors.Join(err, stopped()) }()
 
@@ -90,6 +92,14 @@ func run(binary, configs, dir string, rps float64) (err error) {
 	return printSummary(os.Stdout, s.Insights().Summary(), load)
 }
 
+// removeUnlessFailed removes the temporary folder, except after a run that failed: its logs say why.
+func removeUnlessFailed(dir string, started bool, err error) error {
+	if err != nil && started {
+		return fmt.Errorf("%w\nThe logs are kept in %s", err, filepath.Join(dir, "logs"))
+	}
+	return errors.Join(err, os.RemoveAll(dir))
+}
+
 // interrupted turns the error of a cancelled wait into none: Ctrl-C during the start is no failure.
 func interrupted(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
@@ -107,11 +117,14 @@ func options(ctx context.Context, binary, configs, dir string) (stack.Options, e
 	if _, err := os.Stat(path); err != nil {
 		return opts, fmt.Errorf("the distribution is not built, run 'make build' first: %w", err)
 	}
-	envoy, err := envoybin.Path(ctx)
-	if err != nil {
+	if configs, err = filepath.Abs(configs); err != nil {
 		return opts, err
 	}
-	if configs, err = filepath.Abs(configs); err != nil {
+	if _, err := os.Stat(filepath.Join(configs, "hub.yaml")); err != nil {
+		return opts, fmt.Errorf("no shipped configurations, run the demo from the repository's root or give -configs: %w", err)
+	}
+	envoy, err := envoybin.Path(ctx)
+	if err != nil {
 		return opts, err
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo}))

@@ -76,30 +76,33 @@ func printSummary(w io.Writer, sum ingestiontest.Summary, load mesh.LoadSummary)
 	}
 	fmt.Fprintln(w, "\nwhat arrived at Application Insights")
 	table := tabwriter.NewWriter(w, 2, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "  REGION\tROLE\t"+strings.ToUpper(strings.Join(itemTypes, "\t"))+"\t")
+	fmt.Fprintln(table, "  REGION\tROLE\t"+strings.ToUpper(strings.Join(itemTypes, "\t")))
 	places := slices.SortedFunc(maps.Keys(counts), func(a, b place) int {
 		return cmp.Or(strings.Compare(a.region, b.region), strings.Compare(a.role, b.role))
 	})
 	for _, p := range places {
-		fmt.Fprintf(table, "  %s\t%s\t", orDash(p.region), orDash(p.role))
+		fmt.Fprintf(table, "  %s\t%s", orDash(p.region), orDash(p.role))
 		for _, t := range itemTypes {
-			fmt.Fprintf(table, "%d\t", counts[p][t])
+			fmt.Fprintf(table, "\t%*d", len(t), counts[p][t]) // as wide as the column's title, so numbers end below it
 		}
 		fmt.Fprintln(table)
 	}
 	table.Flush()
+	fmt.Fprintln(w, "  Requests are spans of called services, Dependencies of callers, Messages access log records, Metrics points.")
+	fmt.Fprintln(w, "  East/west gateways pass encrypted connections on: they log connections and make no spans.")
 
 	fmt.Fprintln(w, "\nthe Application Map: who calls whom")
 	table = tabwriter.NewWriter(w, 2, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "  FROM\tTO\tCALLS\tFAILED\t")
+	fmt.Fprintln(table, "  FROM\tTO\tCALLS\tFAILED")
 	for _, e := range sum.Edges {
 		mark := ""
 		if e.SourceRegion != e.DestinationRegion {
-			mark = "<- between regions"
+			mark = "\t<- between regions"
 		}
-		fmt.Fprintf(table, "  %s\t%s\t%d\t%d\t%s\n", orDash(e.SourceRole), orDash(e.DestinationRole), e.Calls, e.Failed, mark)
+		fmt.Fprintf(table, "  %s\t%s\t%5d\t%6d%s\n", orDash(e.SourceRole), orDash(e.DestinationRole), e.Calls, e.Failed, mark)
 	}
 	table.Flush()
+	fmt.Fprintln(w, "  Failures are part of the load: a missing book (404) at the ingress gateways, broken details (503).")
 	fmt.Fprintf(w, "\nload: %d requests, %d answered as expected; items: %d accepted, %d rejected, %d duplicates\n",
 		load.Sent, load.OK, sum.Accepted, sum.Rejected, sum.Duplicates)
 	return verdict(sum)
@@ -109,7 +112,7 @@ func verdict(sum ingestiontest.Summary) error {
 	var errs []error
 	for _, t := range itemTypes {
 		if sum.ByType[t] == 0 {
-			errs = append(errs, fmt.Errorf("no %s item arrived", t))
+			errs = append(errs, fmt.Errorf("no %s item arrived (metrics take a few seconds: let the demo run for 20 or more)", t))
 		}
 	}
 	for _, c := range layout.Clusters() {

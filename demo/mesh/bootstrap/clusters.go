@@ -34,7 +34,7 @@ func parseAddress(s string) (netip.AddrPort, error) {
 
 func agentCluster(name string, addr netip.AddrPort) m {
 	return m{
-		"name": name, "type": "STATIC", "connect_timeout": "1s",
+		"name": name, "type": "STATIC", "connect_timeout": "5s",
 		"load_assignment":                  m{"cluster_name": name, "endpoints": l{m{"lb_endpoints": l{endpoint(addr.Addr().String(), int(addr.Port()))}}}},
 		"typed_extension_protocol_options": httpOptions(m{"explicit_http_config": m{"http2_protocol_options": m{}}}),
 	}
@@ -56,7 +56,7 @@ func httpOptions(options m) m {
 func inboundCluster(p layout.Pod) m {
 	name := fmt.Sprintf("inbound|%d||", layout.PortApp)
 	return m{
-		"name": name, "type": "STATIC", "connect_timeout": "1s",
+		"name": name, "type": "STATIC", "connect_timeout": "5s",
 		"upstream_bind_config":             bind("127.0.0.6"),
 		"load_assignment":                  m{"cluster_name": name, "endpoints": l{m{"lb_endpoints": l{endpoint(p.IP, layout.PortAppLocal)}}}},
 		"typed_extension_protocol_options": httpOptions(m{"explicit_http_config": m{"http_protocol_options": m{}}}),
@@ -71,7 +71,7 @@ func serviceMetadata(p layout.Pod) m {
 // outboundClusters are the services as seen from one cluster: its own pods first, the other clusters' east/west
 // gateways when those are gone.
 func outboundClusters(p Params) []any {
-	clusters := l{m{"name": blackHole, "type": "STATIC", "connect_timeout": "1s"}}
+	clusters := l{m{"name": blackHole, "type": "STATIC", "connect_timeout": "5s"}}
 	for _, s := range layout.Services() {
 		clusters = append(clusters, outboundCluster(p, s))
 	}
@@ -84,7 +84,7 @@ func outboundCluster(p Params, s layout.Service) m {
 		"name": name,
 		// The trailing semicolon is Istio's (1.23 and later): it delimits the name in the stat prefix.
 		"alt_stat_name": name + ";",
-		"type":          "STATIC", "connect_timeout": "1s", "lb_policy": "ROUND_ROBIN",
+		"type":          "STATIC", "connect_timeout": "5s", "lb_policy": "ROUND_ROBIN",
 		"load_assignment":  m{"cluster_name": name, "endpoints": localities(p.Pod.Cluster, s)},
 		"common_lb_config": m{"healthy_panic_threshold": m{"value": 0}, "locality_weighted_lb_config": m{}},
 		"outlier_detection": m{
@@ -158,7 +158,7 @@ func withMetadata(e m, istio string, fields m) m {
 
 // passthroughClusters are the east/west gateway's: one for each service, local pods only, chosen by SNI.
 func passthroughClusters(p layout.Pod) []any {
-	clusters := l{m{"name": blackHole, "type": "STATIC", "connect_timeout": "1s"}}
+	clusters := l{m{"name": blackHole, "type": "STATIC", "connect_timeout": "5s"}}
 	for _, s := range layout.Services() {
 		var endpoints l
 		for _, pod := range p.Cluster.PodsOf(s.Name) {
@@ -169,7 +169,7 @@ func passthroughClusters(p layout.Pod) []any {
 		}
 		name := sni(s)
 		clusters = append(clusters, m{
-			"name": name, "type": "STATIC", "connect_timeout": "1s", "lb_policy": "ROUND_ROBIN",
+			"name": name, "type": "STATIC", "connect_timeout": "5s", "lb_policy": "ROUND_ROBIN",
 			"load_assignment": m{"cluster_name": name, "endpoints": endpoints},
 			"metadata":        m{"filter_metadata": m{demoMetadata: m{"host": s.Host(), "name": s.Name, "namespace": s.Namespace}}},
 		})

@@ -3,16 +3,15 @@
 package static
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"net/netip"
 	"time"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 
 	"github.com/otelcol-mesh/otelcol-mesh/internal/envoy"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/topology"
@@ -24,38 +23,109 @@ var errEmpty = errors.New("clusters: write at least one cluster, as '- name: <cl
 // Parse reads a topology file and checks it. Errors name the line and the key, and say what to write there. now becomes
 // the time the snapshot was built.
 func Parse(data []byte, limits topology.Limits, now time.Time) (*topology.Snapshot, error) {
-	var doc document
-	if err := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict()).Decode(&doc); err != nil && !errors.Is(err, io.EOF) {
+	file, err := parser.ParseBytes(data, 0)
+	if err != nil {
 		return nil, fmt.Errorf("reading the topology: %w", describe(err))
+	}
+	doc, err := decode(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading the topology: %w", err)
 	}
 	if len(doc.Clusters) == 0 {
 		return nil, errEmpty
 	}
-	b := topology.NewBuilder(doc.MeshID, limits)
+	b := topology.NewBuilder(string(doc.MeshID), limits)
 	for i := range doc.Clusters {
 		spec, err := doc.Clusters[i].spec(i)
 		if err == nil {
 			err = b.Add(spec)
 		}
 		if err != nil {
-			return nil, locate(data, err)
+			return nil, locate(file, err)
 		}
 	}
 	return b.Build(now), nil
 }
 
+// decode fills the document from the file's only part.
+func decode(file *ast.File) (*document, error) {
+	doc := &document{}
+	var body ast.Node
+	for _, part := range file.Docs {
+		switch {
+		case part.Body == nil || part.Body.Type() == ast.CommentType || part.Body.Type() == ast.NullType:
+		case body != nil:
+			return nil, fmt.Errorf("line %d: a second YAML document; write one", part.GetToken().Position.Line)
+		default:
+			body = part.Body
+		}
+	}
+	if body == nil {
+		return doc, nil
+	}
+	// A few aliases of aliases make a small file a huge one, so none are followed.
+	finder := &aliasFinder{}
+	ast.Walk(finder, body)
+	if finder.found != nil {
+		return nil, fmt.Errorf("line %d: an alias (*%s); write it out", finder.found.GetToken().Position.Line, finder.found.Value.GetToken().Value)
+	}
+	if err := yaml.NodeToValue(body, doc, yaml.Strict()); err != nil {
+		return nil, describe(err)
+	}
+	return doc, nil
+}
+
+// aliasFinder is a visitor that keeps the first alias.
+type aliasFinder struct{ found *ast.AliasNode }
+
+// Visit implements [ast.Visitor].
+func (f *aliasFinder) Visit(node ast.Node) ast.Visitor {
+	if f.found != nil {
+		return nil
+	}
+	if alias, ok := node.(*ast.AliasNode); ok {
+		f.found = alias
+		return nil
+	}
+	return f
+}
+
 // describe turns an error of the YAML library into one that keeps its position but not the colored excerpt.
 func describe(err error) error {
+	var at *token.Token
+	var message string
 	var withToken yaml.Error
-	if !errors.As(err, &withToken) || withToken.GetToken() == nil || withToken.GetToken().Position == nil {
+	var value *valueError
+	switch {
+	case errors.As(err, &value):
+		at, message = value.node.GetToken(), value.Error()
+	case errors.As(err, &withToken):
+		at, message = withToken.GetToken(), withToken.GetMessage()
+	}
+	if at == nil || at.Position == nil {
 		return err
 	}
-	at := withToken.GetToken().Position
-	return fmt.Errorf("line %d, column %d: %s", at.Line, at.Column, withToken.GetMessage())
+	if key := keyOf(at); key != "" {
+		message = "'" + key + "': " + message
+	}
+	return fmt.Errorf("line %d, column %d: %s", at.Position.Line, at.Position.Column, message)
+}
+
+// keyOf returns the key that a value's token stands behind; empty if the token is a key itself.
+func keyOf(at *token.Token) string {
+	if at.Next != nil && at.Next.Type == token.MappingValueType {
+		return ""
+	}
+	for t := at; t != nil; t = t.Prev {
+		if t.Type == token.MappingValueType && t.Prev != nil {
+			return t.Prev.Value
+		}
+	}
+	return ""
 }
 
 // locate puts the line in front of an error about the content.
-func locate(data []byte, err error) error {
+func locate(file *ast.File, err error) error {
 	var invalid *topology.ValidationError
 	if !errors.As(err, &invalid) {
 		return err
@@ -64,18 +134,14 @@ func locate(data []byte, err error) error {
 	whole := invalid.At
 	whole.Field = ""
 	for _, at := range []topology.Position{invalid.At, whole} {
-		if line, ok := lineOf(data, at); ok {
+		if line, ok := lineOf(file, at); ok {
 			return fmt.Errorf("line %d, %w", line, err)
 		}
 	}
 	return err
 }
 
-func lineOf(data []byte, at topology.Position) (int, bool) {
-	file, err := parser.ParseBytes(data, 0)
-	if err != nil {
-		return 0, false
-	}
+func lineOf(file *ast.File, at topology.Position) (int, bool) {
 	path, err := yaml.PathString("$." + at.String())
 	if err != nil {
 		return 0, false
@@ -99,12 +165,12 @@ func firstLine(node ast.Node) int {
 func (c *cluster) spec(index int) (*topology.ClusterSpec, error) {
 	at := topology.Position{Cluster: index, Pod: -1}
 	spec := &topology.ClusterSpec{
-		Name: c.Name, Region: c.Region, Provider: c.Provider, Platform: c.Platform,
-		Network: c.Network, TrustDomain: c.TrustDomain,
+		Name: string(c.Name), Region: string(c.Region), Provider: string(c.Provider), Platform: string(c.Platform),
+		Network: string(c.Network), TrustDomain: string(c.TrustDomain),
 	}
 	var err error
 	for i, n := range c.Nodes {
-		node := topology.NodeSpec{Name: n.Name, Zone: envoy.NormalizeZone(c.Region, n.Zone)}
+		node := topology.NodeSpec{Name: string(n.Name), Zone: envoy.NormalizeZone(string(c.Region), string(n.Zone))}
 		at.List, at.Index = "nodes", i
 		if node.Addresses, err = addresses(at, n.Addresses); err != nil {
 			return nil, err
@@ -112,7 +178,7 @@ func (c *cluster) spec(index int) (*topology.ClusterSpec, error) {
 		spec.Nodes = append(spec.Nodes, node)
 	}
 	for i, g := range c.Gateways {
-		gateway := topology.GatewaySpec{Name: g.Name, Namespace: g.Namespace, Port: g.Port}
+		gateway := topology.GatewaySpec{Name: string(g.Name), Namespace: string(g.Namespace), Port: g.Port}
 		at.List, at.Index = "gateways", i
 		if gateway.Addresses, err = addresses(at, g.Addresses); err != nil {
 			return nil, err
@@ -120,7 +186,7 @@ func (c *cluster) spec(index int) (*topology.ClusterSpec, error) {
 		spec.Gateways = append(spec.Gateways, gateway)
 	}
 	for i, s := range c.Services {
-		service := topology.ServiceSpec{Name: s.Name, Namespace: s.Namespace, Ports: s.Ports}
+		service := topology.ServiceSpec{Name: string(s.Name), Namespace: string(s.Namespace), Ports: s.Ports}
 		at.List, at.Index = "services", i
 		if service.Addresses, err = addresses(at, s.Addresses); err != nil {
 			return nil, err
@@ -129,7 +195,7 @@ func (c *cluster) spec(index int) (*topology.ClusterSpec, error) {
 	}
 	for i := range c.Workloads {
 		at.List, at.Index = "workloads", i
-		w, err := c.Workloads[i].spec(at, c.Region)
+		w, err := c.Workloads[i].spec(at, string(c.Region))
 		if err != nil {
 			return nil, err
 		}
@@ -140,8 +206,8 @@ func (c *cluster) spec(index int) (*topology.ClusterSpec, error) {
 
 func (w *workload) spec(at topology.Position, region string) (topology.WorkloadSpec, error) {
 	spec := topology.WorkloadSpec{
-		Name: w.Name, Namespace: w.Namespace, Kind: w.Kind, Service: w.Service, Version: w.Version,
-		ServiceAccount: w.ServiceAccount, Pods: make([]topology.PodSpec, len(w.Pods)),
+		Name: string(w.Name), Namespace: string(w.Namespace), Kind: string(w.Kind), Service: string(w.Service), Version: string(w.Version),
+		ServiceAccount: string(w.ServiceAccount), Pods: make([]topology.PodSpec, len(w.Pods)),
 	}
 	for i, p := range w.Pods {
 		at.Pod = i
@@ -150,19 +216,19 @@ func (w *workload) spec(at topology.Position, region string) (topology.WorkloadS
 			return topology.WorkloadSpec{}, err
 		}
 		spec.Pods[i] = topology.PodSpec{
-			Name: p.Name, Addresses: list, Node: p.Node, Network: p.Network, Zone: envoy.NormalizeZone(region, p.Zone),
+			Name: string(p.Name), Addresses: list, Node: string(p.Node), Network: string(p.Network), Zone: envoy.NormalizeZone(region, string(p.Zone)),
 		}
 	}
 	return spec, nil
 }
 
-func addresses(at topology.Position, texts []string) ([]netip.Addr, error) {
+func addresses(at topology.Position, texts []text) ([]netip.Addr, error) {
 	out := make([]netip.Addr, len(texts))
-	for i, text := range texts {
-		address, err := netip.ParseAddr(text)
+	for i, written := range texts {
+		address, err := netip.ParseAddr(string(written))
 		if err != nil || address.Zone() != "" || address.IsUnspecified() {
 			at.Field = "addresses"
-			return nil, topology.Invalid(at, fmt.Sprintf("%q is no IP address; write one without port or mask, such as 10.0.0.1", text))
+			return nil, topology.Invalid(at, fmt.Sprintf("%q is no IP address; write one without port or mask, such as 10.0.0.1", written))
 		}
 		out[i] = address
 	}

@@ -25,7 +25,7 @@ import (
 
 // maxFileSize is the ceiling of the file, in bytes. A pod takes about 150 bytes, so it is far above any mesh; it keeps
 // a wrong path, such as a device, from filling the memory.
-const maxFileSize = 256 << 20
+const maxFileSize = 64 << 20
 
 var errTooLarge = fmt.Errorf("larger than %d bytes", maxFileSize)
 
@@ -49,6 +49,8 @@ type Source struct {
 	settings Settings
 	// seen is the hash of the content that was judged last, good or bad, so that a bad file is reported once.
 	seen [sha256.Size]byte
+	// judged is what is wrong with that content; nil if it is good.
+	judged error
 	// lastError is the text of the last reading error, reported once too.
 	lastError string
 }
@@ -99,12 +101,13 @@ func (s *Source) reload() {
 	s.lastError = ""
 	if hash == s.seen {
 		if !readable {
-			s.settings.Report(nil)
+			s.settings.Report(s.judged)
 		}
 		return
 	}
 	s.seen = hash
 	snapshot, err := s.parse(data)
+	s.judged = err
 	if err == nil {
 		s.settings.Publish(snapshot)
 	}
@@ -120,6 +123,10 @@ func (s *Source) parse(data []byte) (*topology.Snapshot, error) {
 }
 
 func (s *Source) read() (data []byte, hash [sha256.Size]byte, err error) {
+	// Opening a pipe would wait for a writer, and the collector with it.
+	if info, err := os.Stat(s.settings.File); err == nil && !info.Mode().IsRegular() {
+		return nil, hash, fmt.Errorf("the topology file %q is no regular file", s.settings.File)
+	}
 	file, err := os.Open(s.settings.File)
 	if err != nil {
 		return nil, hash, fmt.Errorf("opening the topology file: %w", err)

@@ -47,8 +47,8 @@ type Call struct {
 
 // conventions is the part of an item's semantic conventions that the rules depend on. Numbers are kept as text.
 type conventions struct {
-	method, statusCode, url, peerAddress, peerPort, rpcSystem string
-	present                                                   bool
+	method, statusCode, url, peerAddress, peerPort, rpcSystem, clientAddress string
+	present                                                                  bool
 }
 
 // Reset makes the call ready for the next item.
@@ -88,6 +88,8 @@ func (c *Call) SemconvField(name string) *string {
 		field = &s.peerPort
 	case rpcSystemName, rpcSystem:
 		return &s.rpcSystem
+	case clientAddress:
+		return &s.clientAddress
 	default:
 		return nil
 	}

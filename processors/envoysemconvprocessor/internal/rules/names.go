@@ -38,6 +38,11 @@ const (
 	rpcGRPCStatusCode = "rpc.grpc.status_code"
 )
 
+// IsStatusCode reports whether an attribute is the HTTP status code, see [Output.DropStatusCode].
+func IsStatusCode(name string) bool {
+	return name == httpResponseStatusCode
+}
+
 // IsNetworkPeer reports whether an attribute is part of the network peer, see [Output.DropNetworkPeer].
 func IsNetworkPeer(name string) bool {
 	return name == networkPeerAddress || name == networkPeerPort

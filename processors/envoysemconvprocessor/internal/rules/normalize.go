@@ -176,6 +176,10 @@ func response(c *Call, out *Output) int64 {
 	if c.semconv.statusCode == "" {
 		return status
 	}
+	if c.semconv.statusCode == "0" {
+		out.DropStatusCode = true
+		return status
+	}
 	if n, err := strconv.ParseInt(c.semconv.statusCode, 10, 64); err == nil {
 		return n
 	}

@@ -49,6 +49,8 @@ type Output struct {
 	// DropNetworkPeer reports that network.peer.address and .port name the downstream end, which is among Attributes
 	// under its own name, and must not be read as the callee.
 	DropNetworkPeer bool
+	// DropStatusCode reports that http.response.status_code is 0, which is how Envoy says that there was no response.
+	DropStatusCode bool
 	// Conflicts counts values whose semantic convention was present with another value, as far as no attribute to
 	// write shows it.
 	Conflicts int64

@@ -40,13 +40,18 @@ func (c *Call) networkPeer() string {
 }
 
 // client writes the caller of a SERVER span. client.address may be taken by an address further away, which came in a
-// header; that is no conflict.
+// header; that is no conflict, and who called this proxy is kept under another name.
 func client(c *Call, out *Output, address string) {
-	if peer := c.networkPeer(); peer != "" {
+	peer := c.networkPeer()
+	if peer != "" {
 		if address != "" && !sameAddress(address, peer) {
 			out.Conflicts++
 		}
 		address = peer
+	}
+	if taken := c.semconv.clientAddress; taken != "" && peer == "" && !sameAddress(taken, address) {
+		out.rename("envoy.downstream.address", address)
+		return
 	}
 	if !writeAddress(out, address, clientAddress, clientPort, true) {
 		out.derive(clientAddress, address)

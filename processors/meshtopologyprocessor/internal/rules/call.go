@@ -124,13 +124,13 @@ const (
 	unclear        role = iota
 	calledHere          // the reporter stands before the called workload
 	calledFromHere      // the reporter stands behind the calling workload, or is the caller itself
-	carriedHere         // the reporter is neither end: a waypoint or an east/west gateway
+	carriedHere         // the reporter is neither end: a waypoint, a ztunnel or an east/west gateway
 )
 
 // role decides by the strongest evidence: what the proxy is, where it sent the call, then the span's kind, then whose
 // address the call was received on. Names of spans say nothing: they can be configured.
 func (j *judge) role() role {
-	if j.near.NodeType == "waypoint" || j.near.EastWest != nil || j.passesThrough() {
+	if j.near.NodeType == "waypoint" || j.near.NodeType == "ztunnel" || j.near.EastWest != nil || j.passesThrough() {
 		return carriedHere
 	}
 	switch j.upstream.Direction {
@@ -165,16 +165,9 @@ func (j *judge) roleByAddress() role {
 	return unclear
 }
 
-// own says whether the address is the reporter's.
+// own says whether the address is the reporter's. A pod may have one of each family, and its node id one alone.
 func (j *judge) own(ip netip.Addr) bool {
-	if j.near.Address.IsValid() {
-		return ip == j.near.Address
-	}
-	if j.near.Pod == nil {
-		return false
-	}
-	pod, ok := j.s.ByAddress(j.network, ip)
-	return ok && pod == j.near.Pod
+	return ip == j.near.Address || (j.near.Pod != nil && j.s.HasAddress(j.near.Pod, ip))
 }
 
 // passesThrough says whether the call was forwarded by its server name, which only east/west gateways do: their

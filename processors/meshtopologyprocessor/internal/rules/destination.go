@@ -18,13 +18,13 @@ func (j *judge) destination(v *Verdict) {
 	if j.upstream.Direction == envoy.BlackHole || (j.call.NoUpstream && j.call.UpstreamAddress == "") {
 		f.reason(mesh.UnknownNoUpstream)
 	}
-	f.offer(mesh.ByTag, &j.call.DestinationTag)
+	f.offer(mesh.ByTag, believed(j.s, &j.call.DestinationTag))
 	normalizeZone(&j.call.UpstreamPeer)
 	if gateway, ok := j.gatewayWorkload(&j.call.UpstreamPeer); ok {
 		v.Via = gateway
 		f.reason(mesh.UnknownBehindGateway)
 	} else {
-		f.offer(mesh.ByPeerMetadata, &j.call.UpstreamPeer)
+		f.offer(mesh.ByPeerMetadata, believed(j.s, &j.call.UpstreamPeer))
 	}
 	viaGateway := j.endpointMetadata(&f)
 	j.destinationByAddress(&f, v, viaGateway)
@@ -40,10 +40,10 @@ func (j *judge) endpointMetadata(f *finder) (viaGateway bool) {
 	if err != nil {
 		return false
 	}
-	f.offer(mesh.ByEndpointMetadata, &mesh.End{
+	f.offer(mesh.ByEndpointMetadata, believed(j.s, &mesh.End{
 		Cluster: known(m.Cluster), Namespace: known(m.Namespace), Workload: known(m.Workload),
 		Service: known(m.CanonicalName), Version: revision(m.Revision),
-	})
+	}))
 	return m.ViaGateway()
 }
 
@@ -62,15 +62,8 @@ func (j *judge) destinationByAddress(f *finder, v *Verdict, viaGateway bool) {
 		f.reason(mesh.UnknownNoNetwork)
 		return
 	}
-	if !viaGateway {
-		if pod, ok := j.s.ByAddress(j.network, a.ip); ok {
-			end := pod.End()
-			f.offer(mesh.ByIP, &end)
-			if f.conflict {
-				f.reason(mesh.UnknownConflict)
-			}
-			return
-		}
+	if !viaGateway && j.pod(f, v, a) {
+		return
 	}
 	if j.behindGateway(f, v, a) {
 		return
@@ -80,6 +73,26 @@ func (j *judge) destinationByAddress(f *finder, v *Verdict, viaGateway bool) {
 		return
 	}
 	j.noPod(f, a)
+}
+
+// pod says whether the address is that of a pod in the reporter's network, and takes what that tells. A pod of an
+// east/west gateway is the called end only on its other ports.
+func (j *judge) pod(f *finder, v *Verdict, a address) bool {
+	pod, ok := j.s.ByAddress(j.network, a.ip)
+	if !ok {
+		return false
+	}
+	if g := pod.Workload.EastWest; g != nil && (g.Port == 0 || a.port == 0 || g.Port == a.port) {
+		v.Via = g.ID
+		f.reason(mesh.UnknownBehindGateway)
+		return true
+	}
+	end := pod.End()
+	f.offer(mesh.ByIP, &end)
+	if f.conflict {
+		f.reason(mesh.UnknownConflict)
+	}
+	return true
 }
 
 // behindGateway says whether the address is that of a gateway into another network, and takes what that tells.

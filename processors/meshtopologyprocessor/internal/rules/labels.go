@@ -24,8 +24,8 @@ type Labels struct {
 // unknown: it is never taken to be the reporter's.
 func JudgeLabels(s *topology.Snapshot, near *Near, l *Labels) Verdict {
 	var v Verdict
-	v.Source, v.SourceBy, v.SourceConflict = labeled(near, &l.Source, l.Reporter == "source")
-	v.Destination, v.DestinationBy, v.DestinationConflict = labeled(near, &l.Destination, l.Reporter == "destination")
+	v.Source, v.SourceBy, v.SourceConflict = labeled(s, near, &l.Source, l.Reporter == "source")
+	v.Destination, v.DestinationBy, v.DestinationConflict = labeled(s, near, &l.Destination, l.Reporter == "destination")
 	v.unknownDestination(l)
 	v.TLS = labelTLS(l.Policy, known(l.Source.Principal) != "" && known(l.Destination.Principal) != "")
 	v.finish(s, &l.Stamped)
@@ -52,7 +52,7 @@ func (v *Verdict) unknownDestination(l *Labels) {
 
 // labeled cleans one end of the labels. The reporter's own end gets what is known of its pod, zone above all, if the
 // labels name its workload: ztunnel and waypoints report for others.
-func labeled(near *Near, label *mesh.End, own bool) (mesh.End, mesh.Resolution, bool) {
+func labeled(s *topology.Snapshot, near *Near, label *mesh.End, own bool) (mesh.End, mesh.Resolution, bool) {
 	end := mesh.End{
 		Cluster: known(label.Cluster), Region: known(label.Region), Network: known(label.Network),
 		Namespace: known(label.Namespace), Workload: known(label.Workload), Service: known(label.Service),
@@ -60,7 +60,7 @@ func labeled(near *Near, label *mesh.End, own bool) (mesh.End, mesh.Resolution, 
 	}
 	end.Zone = envoy.NormalizeZone(end.Region, known(label.Zone))
 	f := finder{}
-	f.offer(mesh.ByLabel, &end)
+	f.offer(mesh.ByLabel, believed(s, &end))
 	if own && near.By.Known() && near.End.Workload != "" && near.End.Workload == end.Workload && near.End.Namespace == end.Namespace {
 		f.offer(near.By, &near.End)
 	}

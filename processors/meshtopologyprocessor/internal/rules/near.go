@@ -83,7 +83,9 @@ func ResolveNear(s *topology.Snapshot, r *Reporter) Near {
 	if hasNode {
 		n.NodeType = node.Type
 		n.Address, _ = parseIP(node.Address)
-		if pod == "" || pod == node.Pod {
+		if pod == "" || pod == node.Pod || !r.PeerMetadata {
+			// The proxy's own word. A resource that names another pod names the one that forwarded.
+			n.Conflict = pod != "" && pod != node.Pod
 			namespace, pod = first(node.Namespace, namespace), node.Pod
 		}
 	}
@@ -145,43 +147,55 @@ func findPod(s *topology.Snapshot, r *Reporter, cluster, namespace, pod string, 
 		if p, ok := s.ByPod(cluster, namespace, pod); ok {
 			return p
 		}
-		p, ok := s.PodNamed(namespace, pod)
-		if !ok {
-			return nil
-		}
-		if cluster == "" {
-			return p
-		}
-		// A pod of the same name elsewhere excludes the claim only if it also has the proxy's address.
-		if q, found := s.ByAddress(p.Network, n.Address); found && q == p {
-			n.Conflict = true
-		}
+		return podNamed(s, cluster, namespace, pod, n)
+	}
+	if !r.Address.IsValid() {
 		return nil
 	}
-	network := r.Network
-	if c, ok := s.Cluster(cluster); ok && network == "" {
-		network = c.Network
-	}
-	if network == "" {
-		network, _ = s.SoleNetwork()
-	}
-	address := r.Address
-	if n.Address.IsValid() {
-		address = n.Address
-	}
-	if !address.IsValid() {
-		return nil
-	}
-	p, ok := s.ByAddress(network, address)
+	p, ok := s.ByAddress(networkOf(s, r, cluster), r.Address)
 	if !ok {
 		return nil
 	}
-	if cluster != "" && p.Workload.Cluster.Name != cluster && cluster != r.LocalCluster {
+	said := known(r.Cluster) == cluster || known(r.TagCluster) == cluster
+	if cluster != "" && p.Workload.Cluster.Name != cluster && said {
 		n.Conflict = true
 		return nil
 	}
-	n.Address = address
+	n.Address = r.Address
 	return p
+}
+
+// podNamed looks for the pod in every cluster. Names repeat, those of stateful sets above all, and not every cluster is
+// described: a pod whose address is another than the proxy's is another pod.
+func podNamed(s *topology.Snapshot, cluster, namespace, pod string, n *Near) *topology.Pod {
+	p, ok := s.PodNamed(namespace, pod)
+	if !ok {
+		return nil
+	}
+	its := s.HasAddress(p, n.Address)
+	if cluster == "" && (its || !n.Address.IsValid() || !p.Addressed) {
+		return p
+	}
+	// The name of another cluster's pod excludes the claim only if its address does too, and the other way around.
+	n.Conflict = n.Conflict || its == (cluster != "")
+	return nil
+}
+
+// networkOf returns the network that the reporter's address is valid in; empty if not known. The network of the whole
+// mesh is not taken to be that of a cluster which the topology does not describe.
+func networkOf(s *topology.Snapshot, r *Reporter, cluster string) string {
+	if r.Network != "" {
+		return r.Network
+	}
+	if cluster != "" {
+		c, ok := s.Cluster(cluster)
+		if !ok {
+			return ""
+		}
+		return c.Network
+	}
+	network, _ := s.SoleNetwork()
+	return network
 }
 
 // adopt takes everything from the pod that the topology knows.
@@ -216,6 +230,9 @@ func (n *Near) claim(s *topology.Snapshot, r *Reporter, cluster string, by mesh.
 		end := c.End()
 		n.End.Fill(&end)
 	}
-	said := mesh.End{Region: r.Region, Zone: envoy.NormalizeZone(r.Region, r.Zone), Workload: r.Workload, Version: r.Version}
-	n.End.Fill(&said)
+	n.End.Fill(&mesh.End{Region: r.Region, Workload: r.Workload, Version: r.Version})
+	if r.Region == "" || r.Region == n.End.Region {
+		// A zone of another region than the cluster's would be told beside the wrong region.
+		n.End.Zone = first(n.End.Zone, envoy.NormalizeZone(n.End.Region, r.Zone))
+	}
 }

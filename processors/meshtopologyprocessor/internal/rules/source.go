@@ -10,14 +10,14 @@ import (
 // source finds the calling end as a proxy at or near the called end saw it.
 func (j *judge) source(v *Verdict) {
 	var f finder
-	f.offer(mesh.ByTag, &j.call.SourceTag)
+	f.offer(mesh.ByTag, believed(j.s, &j.call.SourceTag))
 	normalizeZone(&j.call.DownstreamPeer)
 	if gateway, ok := j.gatewayWorkload(&j.call.DownstreamPeer); ok {
 		// Some versions name the east/west gateway as the peer. It is not: it carried the call.
 		v.Via = gateway
 		f.reason(mesh.UnknownBehindGateway)
 	} else {
-		f.offer(mesh.ByPeerMetadata, &j.call.DownstreamPeer)
+		f.offer(mesh.ByPeerMetadata, believed(j.s, &j.call.DownstreamPeer))
 	}
 	identity, trustCluster := j.identity(j.call.PeerSAN)
 	f.offer(mesh.ByTrustDomain, &identity)
@@ -45,21 +45,22 @@ func (j *judge) sourceByAddress(f *finder, v *Verdict) {
 		f.reason(mesh.UnknownBehindGateway)
 		return
 	}
+	if _, ok := j.s.NodeAt(j.network, a.ip); ok {
+		f.reason(mesh.UnknownNodeAddress)
+		return
+	}
+	if j.near.EastWest != nil || j.passesThrough() {
+		// Callers of this gateway are in other networks, so their addresses mean nothing in this one, where they may be
+		// those of other pods.
+		f.reason(mesh.UnknownCrossNetwork)
+		return
+	}
 	if pod, ok := j.s.ByAddress(j.network, a.ip); ok {
 		end := pod.End()
 		f.offer(mesh.ByIP, &end)
 		if f.conflict {
 			f.reason(mesh.UnknownConflict)
 		}
-		return
-	}
-	if _, ok := j.s.NodeAt(j.network, a.ip); ok {
-		f.reason(mesh.UnknownNodeAddress)
-		return
-	}
-	if j.near.EastWest != nil || j.passesThrough() {
-		// Callers of this gateway are in other networks, so their addresses mean nothing in this one.
-		f.reason(mesh.UnknownCrossNetwork)
 		return
 	}
 	f.reason(mesh.UnknownAddressNotFound)

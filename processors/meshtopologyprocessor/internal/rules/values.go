@@ -27,6 +27,15 @@ func revision(value string) string {
 	return known(value)
 }
 
+// believed drops the cluster that an end claims if it is the id that every Istio has whose owner set none: it counts only
+// if the topology has a cluster of that name.
+func believed(s *topology.Snapshot, end *mesh.End) *mesh.End {
+	if end.Cluster == defaultClusterID && !has(s, defaultClusterID) {
+		end.Cluster = ""
+	}
+	return end
+}
+
 func first(values ...string) string {
 	for _, v := range values {
 		if v != "" {
