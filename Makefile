@@ -56,7 +56,7 @@ test-go: build ## Unit, golden and end-to-end tests with the race detector
 
 .PHONY: lint
 lint: $(TOOLS)/golangci-lint ## Style, bugs and the direction of imports
-	$(TOOLS)/golangci-lint run --timeout 20m
+	$(TOOLS)/golangci-lint run --timeout 30m
 
 .PHONY: check-generated
 check-generated: $(TOOLS)/mdatagen ## Fail if generated code is not what metadata.yaml says

@@ -3,6 +3,8 @@
 package distribution_test
 
 import (
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"strings"
@@ -44,25 +46,24 @@ func TestEveryComponentStarts(t *testing.T) {
 		}
 	}
 
-	stderr, stop := start(t, file, "STORAGE="+t.TempDir())
-	eventually(t, stderr, func() bool {
-		log, err := os.ReadFile(stderr.Name())
-		require.NoError(t, err)
-		return strings.Contains(string(log), "Everything is ready")
-	})
+	stderr, stop := start(t, []string{file}, "STORAGE="+t.TempDir())
 	assert.NoError(t, stop())
 	log, err := os.ReadFile(stderr.Name())
 	require.NoError(t, err)
 	assert.NotContains(t, string(log), "deprecated", "a component under an old name")
 }
 
-// start runs the binary and returns its standard error and what ends it in order.
-func start(t *testing.T, config string, env ...string) (stderr *os.File, stop func() error) {
+// start runs the binary until it is ready, and returns its standard error and what ends it in order. The configuration
+// serves pprof on [pprofURL].
+func start(t *testing.T, configs []string, env ...string) (stderr *os.File, stop func() error) {
 	t.Helper()
 	stderr, err := os.Create(t.TempDir() + "/stderr")
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, stderr.Close()) })
-	cmd := exec.Command(binary(t), "--config", config)
+	cmd := exec.Command(binary(t))
+	for _, c := range configs {
+		cmd.Args = append(cmd.Args, "--config", c)
+	}
 	cmd.Env, cmd.Stderr = env, stderr
 	require.NoError(t, cmd.Start())
 	ended := make(chan error, 1)
@@ -79,5 +80,27 @@ func start(t *testing.T, config string, env ...string) (stderr *os.File, stop fu
 		return <-ended
 	}
 	t.Cleanup(func() { assert.NoError(t, stop(), "it ends in order on SIGTERM") })
+	eventually(t, stderr, func() bool { return inControlLoop(t, stderr) })
 	return stderr, stop
+}
+
+const pprofURL = "http://" + standaloneHost + ":1777/debug/pprof/goroutine?debug=2"
+
+// inControlLoop says whether the collector has taken over signals. It does so a moment after it says that it is ready;
+// a SIGTERM in between would end it on the spot. After that its first goroutine waits in a select.
+func inControlLoop(t *testing.T, stderr *os.File) bool {
+	t.Helper()
+	log, err := os.ReadFile(stderr.Name())
+	require.NoError(t, err)
+	if !strings.Contains(string(log), "Everything is ready") {
+		return false
+	}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, pprofURL, http.NoBody)
+	require.NoError(t, err)
+	response, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(request)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	goroutines, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	return strings.Contains(string(goroutines), "goroutine 1 [select")
 }

@@ -139,6 +139,22 @@ func TestEndpointsAreOnLoopbackByDefault(t *testing.T) {
 	}
 }
 
+// TestMutualTLSExampleMerges prevents the bug that the example is merged into a place where the receiver does not look.
+func TestMutualTLSExampleMerges(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), binary(t), "validate", "--config", "config/hub.yaml", "--config", "examples/hub-mtls.yaml")
+	cmd.Env = []string{"MESH_STORAGE_DIR=" + t.TempDir(), "APPLICATION_INSIGHTS_CONNECTION_STRING=" + connectionString}
+	out, err := cmd.CombinedOutput()
+	require.Error(t, err, "without its certificate")
+	assert.Contains(t, string(out), "receivers::otlp::protocols::grpc: tls")
+	cmd = exec.CommandContext(t.Context(), binary(t), "validate", "--config", "config/hub.yaml", "--config", "examples/hub-mtls.yaml")
+	cmd.Env = []string{
+		"MESH_STORAGE_DIR=" + t.TempDir(), "APPLICATION_INSIGHTS_CONNECTION_STRING=" + connectionString,
+		"MESH_HUB_SERVER_CERT_FILE=tls.crt", "MESH_HUB_SERVER_KEY_FILE=tls.key", "MESH_HUB_CLIENT_CA_FILE=ca.crt",
+	}
+	out, err = cmd.CombinedOutput()
+	require.NoError(t, err, string(out))
+}
+
 // TestExampleTopologyIsRight prevents the bug that people copy an example which the extension refuses.
 func TestExampleTopologyIsRight(t *testing.T) {
 	raw, err := os.ReadFile("examples/topology.yaml")

@@ -33,7 +33,8 @@ func TestStandaloneResolvesARecordedSpan(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "topology.yaml"), topology, 0o644))
 	output := filepath.Join(dir, "out.jsonl")
-	stderr, _ := start(t, "config/standalone.yaml", "MESH_LISTEN_HOST="+standaloneHost, "MESH_ADMIN_HOST="+standaloneHost,
+	pprof := "yaml:{extensions: {pprof: {endpoint: '" + standaloneHost + ":1777'}}, service: {extensions: [health_check, zpages, mesh_topology, pprof]}}"
+	stderr, _ := start(t, []string{"config/standalone.yaml", pprof}, "MESH_LISTEN_HOST="+standaloneHost, "MESH_ADMIN_HOST="+standaloneHost,
 		"MESH_TOPOLOGY_FILE="+filepath.Join(dir, "topology.yaml"), "MESH_OUTPUT_FILE="+output)
 
 	span, err := os.ReadFile("../test/recordings/testdata/spans/sidecar-outbound-remote.json")
