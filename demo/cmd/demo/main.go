@@ -26,8 +26,9 @@ import (
 const (
 	readyWithin = 90 * time.Second
 	printEvery  = 5 * time.Second
-	// settle is how long the last items may take from an Envoy's buffer to the endpoint.
-	settle = 8 * time.Second
+	// tracerFlush is how long an Envoy may hold finished spans back (tracing.opentelemetry.flush_interval_ms is 5 s).
+	// One that is stopped earlier takes them with it.
+	tracerFlush = 6 * time.Second
 )
 
 func main() {
@@ -166,21 +167,9 @@ func watch(ctx context.Context, s *stack.Stack, rps float64, limit time.Duration
 			printCounts(os.Stdout, s.Insights().Summary())
 		case r := <-done:
 			if r.err == nil {
-				waitQuiet(s)
+				time.Sleep(tracerFlush)
 			}
 			return r.summary, r.err
-		}
-	}
-}
-
-// waitQuiet returns when nothing has arrived for two seconds, or after settle: proxies send their buffers once a second.
-func waitQuiet(s *stack.Stack) {
-	deadline := time.Now().Add(settle)
-	last, since := s.Insights().Summary().Accepted, time.Now()
-	for time.Now().Before(deadline) && time.Since(since) < 2*time.Second {
-		time.Sleep(200 * time.Millisecond)
-		if n := s.Insights().Summary().Accepted; n != last {
-			last, since = n, time.Now()
 		}
 	}
 }
