@@ -112,7 +112,11 @@ func verdict(sum ingestiontest.Summary) error {
 	var errs []error
 	for _, t := range itemTypes {
 		if sum.ByType[t] == 0 {
-			errs = append(errs, fmt.Errorf("no %s item arrived (metrics take a few seconds: let the demo run for 20 or more)", t))
+			hint := ""
+			if t == "Metric" {
+				hint = " (metrics take a few seconds: let the demo run for 20 or more)"
+			}
+			errs = append(errs, fmt.Errorf("no %s item arrived%s", t, hint))
 		}
 	}
 	for _, c := range layout.Clusters() {
