@@ -49,7 +49,7 @@ components: build ## Print the components of the distribution
 ##@ Checks
 
 .PHONY: test-go
-test-go: build ## Unit, golden and end-to-end tests with the race detector
+test-go: build kube-tools ## Unit, golden and end-to-end tests with the race detector
 	go test -race -timeout 20m $(TEST_ARGS) $$(go list ./... | grep -vE '/(demo|test|distribution)(/|$$)')
 	@# One at a time: each of these runs a mesh, and they share its addresses.
 	OTELCOL_MESH_BINARY=$(CURDIR)/$(BINARY) go test -race -timeout 20m -p 1 $(TEST_ARGS) ./distribution/... ./demo/... ./test/...
@@ -93,6 +93,19 @@ $(TOOLS)/mdatagen: tools/mdatagen/go.mod
 
 $(TOOLS)/golangci-lint: tools/lint/go.mod
 	cd tools/lint && go build -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+# Kubernetes and etcd are published as Go modules, not as binaries that a package registry carries: the tests build them,
+# about four minutes with cold caches.
+.PHONY: kube-tools
+kube-tools: $(TOOLS)/etcd $(TOOLS)/kube-apiserver ## Build the API server and the etcd that the tests run
+
+$(TOOLS)/etcd: tools/etcd/go.mod tools/etcd/main.go
+	cd tools/etcd && go build -trimpath -ldflags "-s -w" -o $@ .
+
+$(TOOLS)/kube-apiserver: tools/kubeapiserver/go.mod tools/kubeapiserver/main.go
+	@# Kubernetes' own build sets these: without them the server calls itself v0.0.0-master.
+	cd tools/kubeapiserver && go build -trimpath -o $@ -ldflags "-s -w \
+	  $(foreach p,k8s.io/component-base/version k8s.io/client-go/pkg/version,-X $p.gitVersion=v1.35.4 -X $p.gitMajor=1 -X $p.gitMinor=35)" .
 
 .PHONY: clean
 clean: ## Remove what was built (caches outside this folder stay)
