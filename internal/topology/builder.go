@@ -8,126 +8,149 @@ import (
 	"time"
 )
 
-// Limits are the ceilings of a snapshot.
-type Limits struct {
-	// MaxClusters is the most clusters; 0 stands for no limit.
-	MaxClusters int
-	// MaxPods is the most pods of all clusters together; 0 stands for no limit.
-	MaxPods int
-}
-
-// Builder collects cluster descriptions and checks them. Make one with [NewBuilder]; it is not safe for concurrent use
-// and of no use after [Builder.Build].
+// Builder collects complete cluster descriptions and refuses contradictory ones: what one person wrote down should be
+// right as a whole. Make one with [NewBuilder]; it is not safe for concurrent use and of no use after [Builder.Build].
 type Builder struct {
 	limits Limits
-	s      *Snapshot
+	w      *Writer
+	now    time.Time
+	// What is described so far, to find contradictions.
+	clusters map[string]bool
+	pods     int
+	networks map[string]*described
+	gateways map[netip.Addr][]*gatewayAt
+}
+
+// described is who has which address of a network.
+type described struct {
+	pods, nodes map[netip.Addr]holderName
+}
+
+type holderName struct{ cluster, namespace, name string }
+
+// gatewayAt is a gateway into a network.
+type gatewayAt struct {
+	id, network string
+	port        uint16
 }
 
 // NewBuilder returns an empty builder for a mesh. meshID may be empty.
 func NewBuilder(meshID string, limits Limits) *Builder {
-	return &Builder{limits: limits, s: &Snapshot{
-		meshID:   meshID,
-		clusters: map[string]*Cluster{},
-		networks: map[string]*network{},
-		gateways: map[netip.Addr][]*Gateway{},
-		domains:  map[string][]*Cluster{},
-	}}
+	b := &Builder{
+		limits: limits, clusters: map[string]bool{}, networks: map[string]*described{},
+		gateways: map[netip.Addr][]*gatewayAt{},
+	}
+	b.w = NewWriter(WriterSettings{MeshID: meshID, Now: func() time.Time { return b.now }})
+	return b
 }
 
 // Add adds a cluster. The error is a [*ValidationError]; after one the builder must be thrown away.
 func (b *Builder) Add(spec *ClusterSpec) error {
-	a := adder{b: b, spec: spec, at: Position{Cluster: len(b.s.clusters), Pod: -1}}
-	if err := a.addCluster(); err != nil {
-		return err
+	a := adder{
+		b: b, spec: spec, at: Position{Cluster: len(b.clusters), Pod: -1},
+		nodes: make(map[string]bool, len(spec.Nodes)), pods: map[objectName]string{}, workloads: map[objectName]bool{},
+		services: map[netip.Addr]objectName{}, delta: Delta{Cluster: spec.Name, Facts: &ClusterFacts{
+			Region: spec.Region, Provider: spec.Provider, Platform: spec.Platform, Network: spec.Network,
+			TrustDomain: spec.TrustDomain, MeshID: b.w.settings.MeshID,
+		}},
 	}
-	for _, step := range []func() error{a.addNodes, a.addGateways, a.addServices, a.addWorkloads} {
+	for _, step := range []func() error{a.addCluster, a.addNodes, a.addGateways, a.addServices, a.addWorkloads} {
 		if err := step(); err != nil {
 			return err
 		}
+	}
+	b.w.Apply(&a.delta)
+	for _, w := range a.empty {
+		b.w.addEmpty(spec.Name, w)
 	}
 	return nil
 }
 
 // Build returns the snapshot, stamped with the time it was built.
 func (b *Builder) Build(now time.Time) *Snapshot {
-	s := b.s
-	b.s = nil
-	s.built = now
-	s.stats.Clusters = len(s.clusters)
-	for _, c := range s.clusters {
-		s.stats.Workloads += len(c.workloads)
-		for _, g := range c.gateways {
-			g.leads = s.networks[c.Network].common(c.Network)
-		}
-	}
+	b.now = now
+	s := b.w.Publish()
+	b.w = nil
 	return s
 }
 
-// adder adds one cluster; it holds where it is for the errors.
+// addEmpty adds a workload without pods.
+func (w *Writer) addEmpty(cluster string, spec *WorkloadSpec) {
+	state := spec.state(&PodSpec{})
+	w.enlist(w.clusters[cluster], &state, nil)
+}
+
+// state returns the pod of the workload as a delta has it.
+func (w *WorkloadSpec) state(pod *PodSpec) PodState {
+	return PodState{
+		PodSpec: *pod, Namespace: w.Namespace, Workload: w.Name, Kind: w.Kind, Service: w.Service, Version: w.Version,
+		ServiceAccount: w.ServiceAccount,
+	}
+}
+
+// adder checks one cluster and turns it into a delta; it holds where it is for the errors.
 type adder struct {
-	b       *Builder
-	spec    *ClusterSpec
-	at      Position
-	cluster *Cluster
-	nodes   map[string]*Node
+	b     *Builder
+	spec  *ClusterSpec
+	at    Position
+	delta Delta
+	// empty are the workloads without pods.
+	empty     []*WorkloadSpec
+	network   string
+	nodes     map[string]bool
+	pods      map[objectName]string
+	workloads map[objectName]bool
+	services  map[netip.Addr]objectName
 }
 
 func (a *adder) addCluster() error {
-	s, spec := a.b.s, a.spec
+	b, spec := a.b, a.spec
 	switch {
 	case spec.Name == "":
 		return a.fail(ErrInvalid, "name", "write the cluster's name, as in Istio's cluster id")
-	case s.clusters[spec.Name] != nil:
+	case b.clusters[spec.Name]:
 		return a.fail(ErrConflict, "name", "cluster %q is described twice; give each cluster a name of its own", spec.Name)
-	case a.b.limits.MaxClusters > 0 && len(s.clusters) >= a.b.limits.MaxClusters:
-		return a.fail(ErrLimit, "", "more than %d clusters; raise 'max_clusters' or describe fewer", a.b.limits.MaxClusters)
+	case b.limits.MaxClusters > 0 && len(b.clusters) >= b.limits.MaxClusters:
+		return a.fail(ErrLimit, "", "more than %d clusters; raise 'max_clusters' or describe fewer", b.limits.MaxClusters)
 	}
-	c := &Cluster{
-		Name: spec.Name, Region: spec.Region, Provider: spec.Provider, Platform: spec.Platform,
-		TrustDomain: spec.TrustDomain, Network: spec.Network,
-		pods: map[objectName]*Pod{}, workloads: map[objectName]*Workload{}, services: map[netip.Addr]*Service{},
+	if problem := checkFacts(a.delta.Facts); problem != "" || len(spec.Name) > maxName {
+		return a.fail(ErrInvalid, "", "a name or another text of the cluster is too long; Kubernetes allows 253 bytes")
 	}
-	c.end.Cluster, c.end.Region, c.end.Network = spec.Name, spec.Region, spec.Network
-	if c.Network == "" {
-		// Istio treats a cluster without a network as sharing one nameless network with the others. Taking that for
-		// granted would look addresses up where they cannot be seen, so such a cluster stands alone.
-		c.Network = nameless + spec.Name
+	b.clusters[spec.Name] = true
+	if a.network = spec.Network; a.network == "" {
+		a.network = nameless + spec.Name
 	}
-	s.clusters[c.Name] = c
-	s.domains[c.TrustDomain] = append(s.domains[c.TrustDomain], c)
-	n := a.b.network(c.Network)
-	n.add(c)
-	a.cluster, a.nodes = c, make(map[string]*Node, len(spec.Nodes))
 	return nil
 }
 
 func (a *adder) addNodes() error {
-	n := a.b.network(a.cluster.Network)
+	n := a.b.network(a.network)
 	for i := range a.spec.Nodes {
 		spec := &a.spec.Nodes[i]
 		a.at.List, a.at.Index = "nodes", i
 		if spec.Name == "" {
 			return a.fail(ErrInvalid, "name", "write the node's name")
 		}
-		if a.nodes[spec.Name] != nil {
-			return a.fail(ErrConflict, "name", "node %q of cluster %q is described twice", spec.Name, a.cluster.Name)
+		if a.nodes[spec.Name] {
+			return a.fail(ErrConflict, "name", "node %q of cluster %q is described twice", spec.Name, a.spec.Name)
 		}
-		node := &Node{Cluster: a.cluster, Name: spec.Name, Zone: spec.Zone}
-		a.nodes[spec.Name] = node
+		if problem := checkNode(spec); problem != "" {
+			return a.fail(ErrInvalid, "", "node %q: %s", clip(spec.Name), problem)
+		}
+		a.nodes[spec.Name] = true
 		for _, address := range spec.Addresses {
 			if other, taken := n.nodes[address.Unmap()]; taken {
 				return a.fail(ErrConflict, "addresses", "address %s in network %q belongs to node %q of cluster %q and to node %q of cluster %q",
-					address, display(a.cluster.Network), other.Name, other.Cluster.Name, node.Name, a.cluster.Name)
+					address, display(a.network), other.name, other.cluster, spec.Name, a.spec.Name)
 			}
-			n.nodes[address.Unmap()] = node
+			n.nodes[address.Unmap()] = holderName{a.spec.Name, "", spec.Name}
 		}
 	}
-	a.b.s.stats.Nodes += len(a.nodes)
+	a.delta.Nodes = a.spec.Nodes
 	return nil
 }
 
 func (a *adder) addGateways() error {
-	s := a.b.s
 	for i := range a.spec.Gateways {
 		spec := &a.spec.Gateways[i]
 		a.at.List, a.at.Index = "gateways", i
@@ -139,29 +162,29 @@ func (a *adder) addGateways() error {
 		case len(spec.Addresses) == 0:
 			return a.fail(ErrInvalid, "addresses", "write the addresses that other networks send to")
 		}
-		g := &Gateway{
-			Cluster: a.cluster, Namespace: spec.Namespace, Name: spec.Name, Port: spec.Port,
-			ID: a.cluster.Name + "/" + spec.Namespace + "/" + spec.Name,
+		if problem := checkGateway(spec); problem != "" {
+			return a.fail(ErrInvalid, "", "gateway %q: %s", clip(spec.Name), problem)
 		}
-		a.cluster.gateways = append(a.cluster.gateways, g)
-		own := a.b.network(a.cluster.Network)
+		g := &gatewayAt{id: a.spec.Name + "/" + spec.Namespace + "/" + spec.Name, network: spec.Network, port: spec.Port}
+		if g.network == "" {
+			g.network = a.network
+		}
 		for _, address := range spec.Addresses {
-			if other := s.gatewayAlso(g, address); other != nil {
+			if other := a.b.gatewayAlso(g, address); other != nil {
 				return a.fail(ErrConflict, "addresses", "address %s belongs to gateway %q and to gateway %q of the same network; give each a port of its own",
-					address, other.ID, g.ID)
+					address, other.id, g.id)
 			}
-			s.gateways[address.Unmap()] = append(s.gateways[address.Unmap()], g)
-			own.gateways[address.Unmap()] = g
+			a.b.gateways[address.Unmap()] = append(a.b.gateways[address.Unmap()], g)
 		}
-		s.stats.Gateways++
 	}
+	a.delta.Gateways = a.spec.Gateways
 	return nil
 }
 
 // gatewayAlso returns another gateway into the same network that nothing tells apart from g at the address, or nil.
-func (s *Snapshot) gatewayAlso(g *Gateway, address netip.Addr) *Gateway {
-	for _, other := range s.gateways[address.Unmap()] {
-		if other.Cluster.Network == g.Cluster.Network && (g.Port == 0 || other.Port == 0 || g.Port == other.Port) {
+func (b *Builder) gatewayAlso(g *gatewayAt, address netip.Addr) *gatewayAt {
+	for _, other := range b.gateways[address.Unmap()] {
+		if other.network == g.network && (g.port == 0 || other.port == 0 || g.port == other.port) {
 			return other
 		}
 	}
@@ -175,16 +198,18 @@ func (a *adder) addServices() error {
 		if err := a.needName("service", spec.Namespace, spec.Name); err != nil {
 			return err
 		}
-		svc := &Service{Cluster: a.cluster, Namespace: spec.Namespace, Name: spec.Name}
-		for _, address := range spec.Addresses {
-			if other, taken := a.cluster.services[address.Unmap()]; taken {
-				return a.fail(ErrConflict, "addresses", "address %s in cluster %q belongs to service %s/%s and to service %s/%s",
-					address, a.cluster.Name, other.Namespace, other.Name, svc.Namespace, svc.Name)
-			}
-			a.cluster.services[address.Unmap()] = svc
+		if problem := checkService(spec); problem != "" {
+			return a.fail(ErrInvalid, "", "service %q: %s", clip(spec.Name), problem)
 		}
-		a.b.s.stats.Services++
+		for _, address := range spec.Addresses {
+			if other, taken := a.services[address.Unmap()]; taken {
+				return a.fail(ErrConflict, "addresses", "address %s in cluster %q belongs to service %s/%s and to service %s/%s",
+					address, a.spec.Name, other.namespace, other.name, spec.Namespace, spec.Name)
+			}
+			a.services[address.Unmap()] = objectName{spec.Namespace, spec.Name}
+		}
 	}
+	a.delta.Services = a.spec.Services
 	return nil
 }
 
@@ -205,11 +230,11 @@ func (a *adder) fail(kind error, field, format string, args ...any) error {
 	return &ValidationError{At: at, Problem: fmt.Sprintf(format, args...), kind: kind}
 }
 
-func (b *Builder) network(name string) *network {
-	n := b.s.networks[name]
+func (b *Builder) network(name string) *described {
+	n := b.networks[name]
 	if n == nil {
-		n = &network{pods: map[netip.Addr]*Pod{}, nodes: map[netip.Addr]*Node{}, gateways: map[netip.Addr]*Gateway{}}
-		b.s.networks[name] = n
+		n = &described{pods: map[netip.Addr]holderName{}, nodes: map[netip.Addr]holderName{}}
+		b.networks[name] = n
 	}
 	return n
 }

@@ -1,37 +1,57 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package topology holds what is known of the mesh: which cluster, region, zone and workload an address, a pod name or
-// a gateway stands for.
+// Package topology holds what is known of the mesh, and when it was so: which cluster, region, zone and workload an
+// address, a pod name or a gateway stands for.
 //
-//   - [Builder] turns cluster descriptions into a [Snapshot], and refuses contradictory ones.
-//   - [Snapshot] is immutable. Its lookups do not lock and do not allocate.
+//   - [Writer] applies what sources tell, one [Delta] after the other, and publishes a [Snapshot] of it.
+//   - [Builder] makes a snapshot of complete cluster descriptions, and refuses contradictory ones.
+//   - [Snapshot] is immutable. Its lookups do not lock and do not allocate. [Snapshot.At] asks it about a time.
 //   - [Store] hands the newest snapshot to any number of readers; it has one writer.
 //
-// An address is looked up within a network, never alone: pod address ranges overlap between clusters.
+// An address is looked up within a network, never alone: pod address ranges overlap between clusters. It is looked up as
+// of the time of the call: addresses are used again.
 package topology
 
 import (
+	"hash/maphash"
 	"net/netip"
-	"sync/atomic"
 	"time"
 )
 
-// Snapshot is the topology at one moment. **It is extremely important that neither it nor anything it returns is
-// modified**: readers share it without locks. Make one with a [Builder].
+// Snapshot is the topology at one moment, with the pods that ended not long before. **It is extremely important that
+// neither it nor anything it returns is modified**: readers share it without locks. Make one with a [Builder] or a
+// [Writer]. Its own look-ups answer for the newest that is known; [Snapshot.At] for another time.
 type Snapshot struct {
 	meshID   string
 	built    time.Time
-	clusters map[string]*Cluster
+	seed     maphash.Seed
+	clusters map[string]*cluster
+	names    []string
 	networks map[string]*network
+	sole     string
 	gateways map[netip.Addr][]*Gateway
 	domains  map[string][]*Cluster
 	stats    Stats
 }
 
+// cluster is what one cluster holds.
+type cluster struct {
+	*Cluster
+	pods      table[Pod]
+	workloads table[Workload]
+	nodes     table[Node]
+	services  table[Service]
+	// virtual holds the services by their addresses.
+	virtual   table[Service]
+	gateways  []*Gateway
+	failovers []FailoverSpec
+}
+
 // network is what the addresses of one network stand for.
 type network struct {
-	pods     map[netip.Addr]*Pod
-	nodes    map[netip.Addr]*Node
+	pods  table[Pod]
+	nodes table[Node]
+	// gateways are those that lead into the network from outside.
 	gateways map[netip.Addr]*Gateway
 	clusters []*Cluster
 }
@@ -39,6 +59,8 @@ type network struct {
 // Stats counts what a snapshot holds.
 type Stats struct {
 	Clusters, Workloads, Pods, Gateways, Services, Nodes int
+	// Ended counts the tenancies that are over and still answerable.
+	Ended int
 }
 
 // MeshID returns the mesh's id; empty if not known.
@@ -50,83 +72,65 @@ func (s *Snapshot) Built() time.Time { return s.built }
 // Stats returns how much the snapshot holds.
 func (s *Snapshot) Stats() Stats { return s.stats }
 
+// At returns the topology as it was at the time; the zero time stands for the newest that is known.
+func (s *Snapshot) At(t time.Time) View {
+	if t.IsZero() {
+		return View{s, forever}
+	}
+	return View{s, nanos(t)}
+}
+
+// newest is the view of the snapshot's own look-ups.
+func (s *Snapshot) newest() View { return View{s, forever} }
+
+// ByAddress is [View.ByAddress] for the newest that is known; ok is false unless the pod was found.
+func (s *Snapshot) ByAddress(network string, address netip.Addr) (*Pod, bool) {
+	p, how := s.newest().ByAddress(network, address)
+	return p, how == Found
+}
+
+// ByPod is [View.ByPod] for the newest that is known.
+func (s *Snapshot) ByPod(cluster, namespace, name string) (*Pod, bool) {
+	return s.newest().ByPod(cluster, namespace, name)
+}
+
+// PodNamed is [View.PodNamed] for the newest that is known.
+func (s *Snapshot) PodNamed(namespace, name string) (*Pod, bool) {
+	return s.newest().PodNamed(namespace, name)
+}
+
+// OwnGateway is [View.OwnGateway] for the newest that is known.
+func (s *Snapshot) OwnGateway(network string, address netip.Addr) (*Gateway, bool) {
+	return s.newest().OwnGateway(network, address)
+}
+
 // Cluster returns the cluster of this name.
 func (s *Snapshot) Cluster(name string) (*Cluster, bool) {
 	c, ok := s.clusters[name]
-	return c, ok
+	if !ok {
+		return nil, false
+	}
+	return c.Cluster, true
 }
 
 // SoleNetwork returns the name of the network if the whole mesh is in one. Only then is an address worth looking up
 // without knowing where it was seen.
-func (s *Snapshot) SoleNetwork() (string, bool) {
-	if len(s.networks) != 1 {
-		return "", false
-	}
-	for name := range s.networks {
-		return name, true
-	}
-	return "", false
-}
-
-// ByAddress returns the pod that has the address in the network for itself. A pod in the host network has its node's
-// address, which tells nothing: everything else on that node has it too, and so has whatever the node translates.
-func (s *Snapshot) ByAddress(networkName string, address netip.Addr) (*Pod, bool) {
-	n, ok := s.networks[networkName]
-	if !ok {
-		return nil, false
-	}
-	address = address.Unmap()
-	p, ok := n.pods[address]
-	if !ok {
-		return nil, false
-	}
-	if _, shared := n.nodes[address]; shared {
-		return nil, false
-	}
-	return p, true
-}
+func (s *Snapshot) SoleNetwork() (string, bool) { return s.sole, s.sole != "" }
 
 // HasAddress says whether the address is one of the pod's, be it shared with its node or not.
 func (s *Snapshot) HasAddress(p *Pod, address netip.Addr) bool {
-	n, ok := s.networks[p.Network]
-	return ok && n.pods[address.Unmap()] == p
+	return address.IsValid() && p.has(address.As16())
 }
 
 // NodeAt returns the node that has the address in the network.
 func (s *Snapshot) NodeAt(networkName string, address netip.Addr) (*Node, bool) {
 	n, ok := s.networks[networkName]
-	if !ok {
+	if !ok || !address.IsValid() {
 		return nil, false
 	}
-	node, ok := n.nodes[address.Unmap()]
-	return node, ok
-}
-
-// ByPod returns the pod of this name in the cluster.
-func (s *Snapshot) ByPod(cluster, namespace, name string) (*Pod, bool) {
-	c, ok := s.clusters[cluster]
-	if !ok {
-		return nil, false
-	}
-	p, ok := c.pods[objectName{namespace, name}]
-	return p, ok
-}
-
-// PodNamed returns the pod of this name if exactly one cluster has one. It visits every cluster: use [Snapshot.ByPod]
-// where the cluster is known.
-func (s *Snapshot) PodNamed(namespace, name string) (*Pod, bool) {
-	var found *Pod
-	for _, c := range s.clusters {
-		p, ok := c.pods[objectName{namespace, name}]
-		if !ok {
-			continue
-		}
-		if found != nil {
-			return nil, false
-		}
-		found = p
-	}
-	return found, found != nil
+	key := address.As16()
+	node := n.nodeAt(hashAddress(s.seed, key), key)
+	return node, node != nil
 }
 
 // Workload returns the workload of this name in the cluster.
@@ -135,50 +139,56 @@ func (s *Snapshot) Workload(cluster, namespace, name string) (*Workload, bool) {
 	if !ok {
 		return nil, false
 	}
-	w, ok := c.workloads[objectName{namespace, name}]
-	return w, ok
+	w := c.workloadNamed(s.seed, namespace, name)
+	return w, w != nil
 }
 
 // ServiceAt returns the service that has the virtual address in the cluster.
 func (s *Snapshot) ServiceAt(cluster string, address netip.Addr) (*Service, bool) {
 	c, ok := s.clusters[cluster]
-	if !ok {
+	if !ok || !address.IsValid() {
 		return nil, false
 	}
-	svc, ok := c.services[address.Unmap()]
-	return svc, ok
+	address = address.Unmap()
+	for svc := range c.virtual.candidates(hashAddress(s.seed, address.As16())) {
+		if svc.has(address) {
+			return svc, true
+		}
+	}
+	return nil, false
 }
 
 // Gateway returns the east/west gateway that a caller in network from reaches at the address: one that leads into
 // another network. Port 0 stands for an unknown port. ok is false if no gateway has the address, and if gateways of
-// two networks have it, as private load balancer addresses overlap too; ambiguous tells these apart.
+// two networks have it, as private load balancer addresses overlap too; ambiguous tells these apart. What the clusters
+// of the caller's network know of the address goes before what others know.
 func (s *Snapshot) Gateway(from string, address netip.Addr, port uint16) (g *Gateway, ambiguous, ok bool) {
+	var near *Gateway
 	for _, candidate := range s.gateways[address.Unmap()] {
-		if candidate.Cluster.Network == from || (port != 0 && candidate.Port != 0 && candidate.Port != port) {
+		if candidate.Network == from || (port != 0 && candidate.Port != 0 && candidate.Port != port) {
 			continue
 		}
-		if g != nil && g.Cluster.Network != candidate.Cluster.Network {
-			return nil, true, false
+		if near == nil && candidate.Remote && candidate.Cluster.Network == from {
+			near = candidate
 		}
 		if g == nil {
 			g = candidate
 		}
+		ambiguous = ambiguous || g.Network != candidate.Network
 	}
-	return g, false, g != nil
-}
-
-// OwnGateway returns the east/west gateway of the network itself that has the address: the one through which calls from
-// other networks arrive.
-func (s *Snapshot) OwnGateway(networkName string, address netip.Addr) (*Gateway, bool) {
-	n, ok := s.networks[networkName]
-	if !ok {
-		return nil, false
+	if !ambiguous {
+		return g, false, g != nil
 	}
-	if p, found := n.pods[address.Unmap()]; found {
-		return p.Workload.EastWest, p.Workload.EastWest != nil
+	if near == nil {
+		return nil, true, false
 	}
-	g, ok := n.gateways[address.Unmap()]
-	return g, ok
+	for _, candidate := range s.gateways[address.Unmap()] {
+		// The gateway's owner goes before others that know it: it stands first.
+		if candidate.Network == near.Network && (port == 0 || candidate.Port == 0 || candidate.Port == port) {
+			return candidate, false, true
+		}
+	}
+	return near, false, true
 }
 
 // defaultTrustDomain is the trust domain of every Istio whose owner set none.
@@ -193,23 +203,3 @@ func (s *Snapshot) TrustDomain(domain string) (*Cluster, bool) {
 	}
 	return clusters[0], domain != ""
 }
-
-// Store hands the newest snapshot to readers. One goroutine may call [Store.Set]; any number may call [Store.Snapshot].
-// The zero value is ready and holds an empty snapshot.
-type Store struct {
-	current atomic.Pointer[Snapshot]
-}
-
-// empty answers every lookup with "not found": maps may be nil for reading.
-var empty = &Snapshot{}
-
-// Snapshot returns the newest snapshot, never nil.
-func (s *Store) Snapshot() *Snapshot {
-	if current := s.current.Load(); current != nil {
-		return current
-	}
-	return empty
-}
-
-// Set makes the snapshot the newest one.
-func (s *Store) Set(snapshot *Snapshot) { s.current.Store(snapshot) }

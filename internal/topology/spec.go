@@ -30,6 +30,8 @@ type NodeSpec struct {
 	Name string
 	// Zone is the availability zone with its region in front; empty if the node has none.
 	Zone string
+	// Region overrides the cluster's region for the node's pods; empty keeps it.
+	Region string
 	// Addresses are the node's own addresses in the cluster's default network.
 	Addresses []netip.Addr
 }
@@ -42,6 +44,11 @@ type GatewaySpec struct {
 	Addresses []netip.Addr
 	// Port is the port other networks send to; 0 stands for any.
 	Port uint16
+	// Network is the network the gateway leads into; empty stands for the cluster's own.
+	Network string
+	// Remote says that the cluster knows the gateway of another network only (an istio-remote Gateway, or meshNetworks):
+	// no workload of this cluster is it.
+	Remote bool
 }
 
 // ServiceSpec describes a Kubernetes service by its virtual addresses, which are valid within the cluster alone.
@@ -51,6 +58,19 @@ type ServiceSpec struct {
 	Addresses       []netip.Addr
 	// Ports that the service declares.
 	Ports []uint16
+	// Hosts are the names of a ServiceEntry; empty for a Kubernetes service, whose host follows from its name.
+	Hosts []string
+	// External says that a ServiceEntry puts the service outside of the mesh (MESH_EXTERNAL).
+	External bool
+	// Endpoints counts the endpoints by zone, from the EndpointSlices; nil if not known.
+	Endpoints []ZoneEndpoints
+}
+
+// ZoneEndpoints counts the endpoints of a service in one zone.
+type ZoneEndpoints struct {
+	// Zone is normalized; empty for endpoints whose zone is not known.
+	Zone         string
+	Ready, Total uint32
 }
 
 // WorkloadSpec describes a workload and its pods.
@@ -78,6 +98,6 @@ type PodSpec struct {
 	Node string
 	// Network overrides the cluster's default network; empty keeps it.
 	Network string
-	// Zone overrides the node's zone; empty keeps it.
-	Zone string
+	// Region and Zone override the node's; empty keeps it.
+	Region, Zone string
 }

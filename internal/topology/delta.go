@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package topology
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Delta is what a source learned about one cluster since it last spoke. [Writer.Apply] takes it. Within one delta the
+// facts count before the nodes, the nodes before the pods, and what is gone before what is there, so that an address
+// that moved from one pod to another may do so in one delta.
+type Delta struct {
+	// Cluster is the cluster's name, as in Istio's cluster id. Required.
+	Cluster string
+	// At is up to when, by the source's clock, it has seen everything that happened. It confirms the whole cluster.
+	// Zero confirms nothing.
+	At time.Time
+	// Full says that the delta describes the whole cluster: whatever it does not mention is gone. Pods that a full delta
+	// does not mention ended at an unknown moment after the last confirmation.
+	Full bool
+
+	// Facts replaces what is known of the cluster itself; nil leaves it.
+	Facts *ClusterFacts
+	// Gateways replaces all gateways, nil leaves them. An empty, non-nil list removes them.
+	Gateways []GatewaySpec
+	// Failovers replaces all failover intentions, nil leaves them.
+	Failovers []FailoverSpec
+
+	Nodes     []NodeSpec
+	GoneNodes []string
+
+	Services     []ServiceSpec
+	GoneServices []ObjectName
+
+	// Pods holds each pod that appeared or changed, with its workload.
+	Pods []PodState
+	// GonePods holds the pods that gave up their addresses. One that came and went since the last delta stands in both
+	// lists, with its uid: whoever called it in between shall be told of it.
+	GonePods []PodEnd
+}
+
+// ObjectName names an object of a cluster.
+type ObjectName struct{ Namespace, Name string }
+
+// ClusterFacts is what is true of a cluster as a whole.
+type ClusterFacts struct {
+	// UID is the uid of the namespace kube-system: two clusters of one name differ in it. Empty if not known.
+	UID string
+	// Region is the cloud region of the cluster's nodes if they agree on one; empty if not known.
+	Region string
+	// Zones are the availability zones of the nodes, normalized and sorted.
+	Zones []string
+	// Provider and Platform become cloud.provider and cloud.platform; empty if not known.
+	Provider, Platform string
+	// Network is the network of the cluster's pods (label topology.istio.io/network of the namespace istio-system).
+	// Empty stands for a network that the cluster has for itself.
+	Network string
+	// MeshID and TrustDomain are from Istio's mesh configuration; empty if not known.
+	MeshID, TrustDomain string
+	// KubernetesVersion is the API server's, such as v1.33.2.
+	KubernetesVersion string
+	// Istio lists the control planes of the cluster.
+	Istio []IstioRevision
+	// PodCIDRs are the address ranges of the nodes' pods, where nodes tell them.
+	PodCIDRs []netip.Prefix
+}
+
+// IstioRevision is one istiod of a cluster.
+type IstioRevision struct {
+	// Revision is the value of istio.io/rev, default if istiod has none.
+	Revision string
+	// Version is istiod's version, such as 1.27.1; empty if not known.
+	Version string
+	// Tags are the revision tags that point to it, sorted.
+	Tags []string
+}
+
+// FailoverSpec is the intention of a DestinationRule: where the traffic to a host goes when its own locality fails.
+type FailoverSpec struct {
+	// Namespace and Name are the DestinationRule's.
+	Namespace, Name string
+	// Host is spec.host as it is written.
+	Host string
+	// From and To are regions of localityLbSetting.failover, pairwise.
+	From, To []string
+	// Priority is localityLbSetting.failoverPriority.
+	Priority []string
+	// Disabled says that localityLbSetting.enabled is false.
+	Disabled bool
+	// OutlierDetection says that the rule has outlier detection, without which Istio does not fail over.
+	OutlierDetection bool
+}
+
+// UID is the uid of a Kubernetes object; the zero value stands for not known.
+type UID [16]byte
+
+// PodState is a pod that holds its addresses.
+type PodState struct {
+	PodSpec
+	UID UID
+	// Namespace of the pod and of its workload. Required.
+	Namespace string
+	// Workload, Kind, Service, Version and ServiceAccount mean the same as in [WorkloadSpec]; a pod without an owner is
+	// its own workload.
+	Workload, Kind, Service, Version, ServiceAccount string
+	// HostNetwork says that the pod's addresses are its node's, which therefore name nobody.
+	HostNetwork bool
+	// Since is the earliest and Seen the latest moment at which the pod got its addresses; in between it may have had
+	// them. Both zero for a source that knows no times: it has had them always. A zero Seen alone equals Since.
+	Since, Seen time.Time
+}
+
+// PodEnd says that a pod gave up its addresses.
+type PodEnd struct {
+	Namespace, Name string
+	// UID tells which pod of the name; zero means whichever there is.
+	UID UID
+	// Earliest and Latest bound the moment. A zero Earliest stands for the last confirmation of the cluster.
+	Earliest, Latest time.Time
+	// Gap says that between the two the source may have missed other holders of the addresses, so that nobody can be
+	// named in that time.
+	Gap bool
+}

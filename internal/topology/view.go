@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package topology
+
+import (
+	"hash/maphash"
+	"math/bits"
+	"net/netip"
+	"slices"
+)
+
+// Lookup says what a look-up by address came to.
+type Lookup uint8
+
+// What a look-up may come to.
+const (
+	// NotFound: no pod can have had the address then. The zero value.
+	NotFound Lookup = iota
+	// Found: exactly one pod can have had it.
+	Found
+	// Ambiguous: two pods can have had it.
+	Ambiguous
+	// Gap: somebody can have had it who was missed.
+	Gap
+	// Shared: it is a node's address, which tells nothing: everything in the host network of that node has it too, and
+	// so has whatever the node translates.
+	Shared
+)
+
+var lookupWords = [...]string{"not_found", "found", "ambiguous", "gap", "shared"}
+
+// String returns the word for a metric or a log.
+func (l Lookup) String() string { return lookupWords[min(int(l), len(lookupWords)-1)] }
+
+// View is the topology as it was at a time; see [Snapshot.At]. Only pods and what hangs on them have a past: nodes,
+// services, gateways and facts are the snapshot's.
+type View struct {
+	s  *Snapshot
+	at int64
+}
+
+// ByAddress returns the pod that had the address in the network for itself. The pod is nil unless the look-up is Found.
+func (v View) ByAddress(networkName string, address netip.Addr) (*Pod, Lookup) {
+	n, ok := v.s.networks[networkName]
+	if !ok || !address.IsValid() {
+		return nil, NotFound
+	}
+	key := podKey{address: address.As16()}
+	hash := hashAddress(v.s.seed, key.address)
+	if n.nodes.n > 0 && n.nodeAt(hash, key.address) != nil {
+		return nil, Shared
+	}
+	return holder(&n.pods, hash, &key, v.at)
+}
+
+// ByPod returns the pod of this name in the cluster.
+func (v View) ByPod(cluster, namespace, name string) (*Pod, bool) {
+	c, ok := v.s.clusters[cluster]
+	if !ok {
+		return nil, false
+	}
+	p, how := holder(&c.pods, hashName(v.s.seed, namespace, name), &podKey{namespace: namespace, name: name}, v.at)
+	return p, how == Found
+}
+
+// PodNamed returns the pod of this name if exactly one cluster had one. It visits every cluster: use [View.ByPod] where
+// the cluster is known.
+func (v View) PodNamed(namespace, name string) (*Pod, bool) {
+	if len(v.s.clusters) == 0 {
+		return nil, false
+	}
+	key := podKey{namespace: namespace, name: name}
+	hash := hashName(v.s.seed, namespace, name)
+	var found *Pod
+	for _, c := range v.s.clusters {
+		p, how := holder(&c.pods, hash, &key, v.at)
+		if how == NotFound {
+			continue
+		}
+		if found != nil || p == nil {
+			return nil, false
+		}
+		found = p
+	}
+	return found, found != nil
+}
+
+// OwnGateway returns the east/west gateway of the network itself that has the address: the one through which calls from
+// other networks arrive.
+func (v View) OwnGateway(networkName string, address netip.Addr) (*Gateway, bool) {
+	n, ok := v.s.networks[networkName]
+	if !ok || !address.IsValid() {
+		return nil, false
+	}
+	key := podKey{address: address.As16()}
+	if p, how := holder(&n.pods, hashAddress(v.s.seed, key.address), &key, v.at); how == Found {
+		return p.Workload.EastWest, p.Workload.EastWest != nil
+	}
+	g, ok := n.gateways[address.Unmap()]
+	return g, ok
+}
+
+// HasAddress is [Snapshot.HasAddress].
+func (v View) HasAddress(p *Pod, address netip.Addr) bool { return v.s.HasAddress(p, address) }
+
+// NodeAt is [Snapshot.NodeAt].
+func (v View) NodeAt(network string, address netip.Addr) (*Node, bool) {
+	return v.s.NodeAt(network, address)
+}
+
+// Workload is [Snapshot.Workload].
+func (v View) Workload(cluster, namespace, name string) (*Workload, bool) {
+	return v.s.Workload(cluster, namespace, name)
+}
+
+// Cluster is [Snapshot.Cluster].
+func (v View) Cluster(name string) (*Cluster, bool) { return v.s.Cluster(name) }
+
+// ServiceAt is [Snapshot.ServiceAt].
+func (v View) ServiceAt(cluster string, address netip.Addr) (*Service, bool) {
+	return v.s.ServiceAt(cluster, address)
+}
+
+// Gateway is [Snapshot.Gateway].
+func (v View) Gateway(from string, address netip.Addr, port uint16) (g *Gateway, ambiguous, ok bool) {
+	return v.s.Gateway(from, address, port)
+}
+
+// TrustDomain is [Snapshot.TrustDomain].
+func (v View) TrustDomain(domain string) (*Cluster, bool) { return v.s.TrustDomain(domain) }
+
+// SoleNetwork is [Snapshot.SoleNetwork].
+func (v View) SoleNetwork() (string, bool) { return v.s.SoleNetwork() }
+
+// podKey is what a pod is looked up by: its name if there is one, else an address.
+type podKey struct {
+	namespace, name string
+	address         [16]byte
+}
+
+func (k *podKey) is(p *Pod) bool {
+	if k.name != "" {
+		return p.Name == k.name && p.Workload.Namespace == k.namespace
+	}
+	return p.has(k.address)
+}
+
+// holder returns who held the key at the time: the one pod that is certain, else the one that is possible.
+func holder(t *table[Pod], hash uint64, key *podKey, at int64) (*Pod, Lookup) {
+	b := t.at(hash)
+	if b == nil {
+		return nil, NotFound
+	}
+	slots := b.slots
+	if at == forever {
+		slots = slots[:b.alive]
+	}
+	tag := tagOf(hash)
+	var found *Pod
+	var sure, clash bool
+	for i, p := range slots {
+		if i < len(b.tags) && b.tags[i] != tag && b.tags[i] != anyTag {
+			continue
+		}
+		if !key.is(p) || (at != forever && !p.possible(at)) {
+			continue
+		}
+		certain := at == forever || p.certain(at)
+		switch {
+		case found == nil || (certain && !sure):
+			found, sure, clash = p, certain, false
+		case sure && !certain:
+		case found.same(p):
+			if p.since > found.since {
+				found = p
+			}
+		default:
+			clash = true
+		}
+	}
+	switch {
+	case found == nil:
+		return nil, NotFound
+	case clash:
+		return nil, Ambiguous
+	case !sure && found.gap && at >= found.earliest:
+		return nil, Gap
+	}
+	return found, Found
+}
+
+// hashAddress and hashName are seeded: whoever writes an inventory must not choose where its entries fall.
+func hashAddress(seed maphash.Seed, address [16]byte) uint64 { return maphash.Bytes(seed, address[:]) }
+
+func hashName(seed maphash.Seed, namespace, name string) uint64 {
+	return maphash.String(seed, name) ^ bits.RotateLeft64(maphash.String(seed, namespace), 31)
+}
+
+func (n *network) nodeAt(hash uint64, address [16]byte) *Node {
+	for node := range n.nodes.candidates(hash) {
+		for _, a := range node.addresses {
+			if a.As16() == address {
+				return node
+			}
+		}
+	}
+	return nil
+}
+
+func (c *cluster) workloadNamed(seed maphash.Seed, namespace, name string) *Workload {
+	for w := range c.workloads.candidates(hashName(seed, namespace, name)) {
+		if w.Name == name && w.Namespace == namespace {
+			return w
+		}
+	}
+	return nil
+}
+
+func (s *Service) has(address netip.Addr) bool { return slices.Contains(s.spec.Addresses, address) }
