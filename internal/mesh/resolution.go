@@ -16,8 +16,12 @@ const (
 	UnknownNoAddress
 	// UnknownNoNetwork: there is an address, but the network it was seen in is not known, so it cannot be looked up.
 	UnknownNoNetwork
-	// UnknownAddressNotFound: no pod, node, service or gateway of the network has the address.
+	// UnknownAddressNotFound: no pod, node, service or gateway of the network had the address at the time of the call.
 	UnknownAddressNotFound
+	// UnknownAddressAmbiguous: more than one pod can have had the address at the time of the call.
+	UnknownAddressAmbiguous
+	// UnknownTopologyGap: at the time of the call the address may have been that of a pod which the topology missed.
+	UnknownTopologyGap
 	// UnknownNodeAddress: the address is that of a node: it was translated on the way, or belongs to a host network pod.
 	UnknownNodeAddress
 	// UnknownServiceAddress: the address is the virtual one of a service, which any cluster may have answered.
@@ -45,7 +49,7 @@ const (
 	BySpanPair
 	// ByLabel: labels of an Istio metric.
 	ByLabel
-	// ByIP: the address is that of a pod in the network it was seen in.
+	// ByIP: the address was that of a pod, at the time of the call, in the network it was seen in.
 	ByIP
 	// ByEndpointMetadata: istiod's metadata of the chosen endpoint.
 	ByEndpointMetadata
@@ -59,27 +63,29 @@ const (
 )
 
 var resolutionWords = [ResolutionCount]string{
-	UnknownNoEvidence:      "unknown:no_evidence",
-	UnknownNoAddress:       "unknown:no_address",
-	UnknownNoNetwork:       "unknown:no_network",
-	UnknownAddressNotFound: "unknown:address_not_found",
-	UnknownNodeAddress:     "unknown:node_address",
-	UnknownServiceAddress:  "unknown:service_address",
-	UnknownBehindGateway:   "unknown:behind_gateway",
-	UnknownCrossNetwork:    "unknown:cross_network",
-	UnknownNoUpstream:      "unknown:no_upstream",
-	UnknownNoCluster:       "unknown:no_cluster",
-	UnknownExternal:        "unknown:external",
-	UnknownAmbiguous:       "unknown:ambiguous",
-	UnknownConflict:        "unknown:conflict",
-	ByTrustDomain:          "trust_domain",
-	ByGateway:              "gateway",
-	BySpanPair:             "span_pair",
-	ByLabel:                "label",
-	ByIP:                   "ip",
-	ByEndpointMetadata:     "endpoint_metadata",
-	ByPeerMetadata:         "peer_metadata",
-	ByTag:                  "tag",
+	UnknownNoEvidence:       "unknown:no_evidence",
+	UnknownNoAddress:        "unknown:no_address",
+	UnknownNoNetwork:        "unknown:no_network",
+	UnknownAddressNotFound:  "unknown:address_not_found",
+	UnknownAddressAmbiguous: "unknown:address_ambiguous",
+	UnknownTopologyGap:      "unknown:topology_gap",
+	UnknownNodeAddress:      "unknown:node_address",
+	UnknownServiceAddress:   "unknown:service_address",
+	UnknownBehindGateway:    "unknown:behind_gateway",
+	UnknownCrossNetwork:     "unknown:cross_network",
+	UnknownNoUpstream:       "unknown:no_upstream",
+	UnknownNoCluster:        "unknown:no_cluster",
+	UnknownExternal:         "unknown:external",
+	UnknownAmbiguous:        "unknown:ambiguous",
+	UnknownConflict:         "unknown:conflict",
+	ByTrustDomain:           "trust_domain",
+	ByGateway:               "gateway",
+	BySpanPair:              "span_pair",
+	ByLabel:                 "label",
+	ByIP:                    "ip",
+	ByEndpointMetadata:      "endpoint_metadata",
+	ByPeerMetadata:          "peer_metadata",
+	ByTag:                   "tag",
 }
 
 // String returns the word as it stands in the attributes, such as "ip" or "unknown:behind_gateway".

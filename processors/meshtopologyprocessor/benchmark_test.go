@@ -6,10 +6,12 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/otelcol-mesh/otelcol-mesh/internal/topology"
@@ -29,6 +31,8 @@ func batchOf(resources, spans int) ptrace.Traces {
 			span := ss.Spans().AppendEmpty()
 			span.SetSpanID([8]byte{byte(i >> 8), byte(i), 1})
 			span.SetKind(ptrace.SpanKindClient)
+			// Each span has a time of its own, as in life.
+			span.SetStartTimestamp(pcommon.NewTimestampFromTime(time.Date(2026, 1, 1, 0, 0, 0, i*1000, time.UTC)))
 			a := span.Attributes()
 			for _, kv := range [][2]string{
 				{"guid:x-request-id", fmt.Sprintf("e4e8c177-3962-9359-945e-%012d", i)},
@@ -93,12 +97,12 @@ func BenchmarkJudge(b *testing.B) {
 	near, call := judged(s)
 	b.ReportAllocs()
 	for b.Loop() {
-		rules.Judge(s, &near, &call)
+		rules.Judge(s.At(time.Time{}), &near, &call)
 	}
 }
 
 func judged(s *topology.Snapshot) (rules.Near, rules.Call) {
-	near := rules.ResolveNear(s, &rules.Reporter{
+	near := rules.ResolveNear(s.At(time.Time{}), &rules.Reporter{
 		NodeID: "sidecar~127.1.0.21~productpage-v1-1.bookinfo~bookinfo.svc.cluster.local", TagCluster: "aks-westeurope",
 	})
 	return near, rules.Call{
@@ -112,7 +116,7 @@ func TestJudgingDoesNotAllocate(t *testing.T) {
 	var v rules.Verdict
 	allocs := testing.AllocsPerRun(100, func() {
 		near, _ = judged(s)
-		v = rules.Judge(s, &near, &call)
+		v = rules.Judge(s.At(time.Time{}), &near, &call)
 	})
 	assert.Zero(t, allocs)
 	assert.Equal(t, "reviews-v1", v.Destination.Workload)

@@ -22,23 +22,38 @@ var capabilities = processorhelper.WithCapabilities(consumer.Capabilities{Mutate
 
 // NewFactory returns the factory of the mesh_topology processor.
 func NewFactory() processor.Factory {
+	f := factory{localities: newThrottle[podID](localityPeriod, maxLocalities)}
 	return processor.NewFactory(
 		metadata.Type,
 		createDefaultConfig,
-		processor.WithTraces(createTraces, metadata.TracesStability),
-		processor.WithLogs(createLogs, metadata.LogsStability),
-		processor.WithMetrics(createMetrics, metadata.MetricsStability),
+		processor.WithTraces(f.createTraces, metadata.TracesStability),
+		processor.WithLogs(f.createLogs, metadata.LogsStability),
+		processor.WithMetrics(f.createMetrics, metadata.MetricsStability),
 	)
+}
+
+// factory holds what the processors of all signals share.
+type factory struct {
+	localities *throttle[podID]
+}
+
+func (f *factory) create(set processor.Settings, cfg component.Config) (*meshTopology, error) {
+	p, err := newMeshTopology(set, cfg.(*Config))
+	if err != nil {
+		return nil, err
+	}
+	p.localities = f.localities
+	return p, nil
 }
 
 func createDefaultConfig() component.Config {
 	return &Config{Topology: component.NewID(metadata.Type)}
 }
 
-func createTraces(
+func (f *factory) createTraces(
 	ctx context.Context, set processor.Settings, cfg component.Config, next consumer.Traces,
 ) (processor.Traces, error) {
-	p, err := newMeshTopology(set, cfg.(*Config))
+	p, err := f.create(set, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -46,10 +61,10 @@ func createTraces(
 		capabilities, processorhelper.WithStart(p.start), processorhelper.WithShutdown(p.shutdown))
 }
 
-func createLogs(
+func (f *factory) createLogs(
 	ctx context.Context, set processor.Settings, cfg component.Config, next consumer.Logs,
 ) (processor.Logs, error) {
-	p, err := newMeshTopology(set, cfg.(*Config))
+	p, err := f.create(set, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -57,10 +72,10 @@ func createLogs(
 		capabilities, processorhelper.WithStart(p.start), processorhelper.WithShutdown(p.shutdown))
 }
 
-func createMetrics(
+func (f *factory) createMetrics(
 	ctx context.Context, set processor.Settings, cfg component.Config, next consumer.Metrics,
 ) (processor.Metrics, error) {
-	p, err := newMeshTopology(set, cfg.(*Config))
+	p, err := f.create(set, cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -45,41 +45,41 @@ func TestCases(t *testing.T) {
 			require.NoError(t, err)
 			switch {
 			case bytes.HasPrefix(data, []byte("resourceSpans")):
-				runSpans(t, folder)
+				runSpans(t, newHost(t), folder)
 			case bytes.HasPrefix(data, []byte("resourceLogs")):
-				runLogs(t, folder)
+				runLogs(t, newHost(t), folder)
 			default:
-				runMetrics(t, folder)
+				runMetrics(t, newHost(t), folder)
 			}
 		})
 	}
 }
 
-func runSpans(t *testing.T, folder string) {
+func runSpans(t *testing.T, host component.Host, folder string) {
 	input, err := golden.ReadTraces(filepath.Join(folder, "input.yaml"))
 	require.NoError(t, err)
-	actual := passTraces(t, loadConfig(t, folder), input)
+	actual := tracesThrough(t, host, loadConfig(t, folder), input)
 	if expected := filepath.Join(folder, "expected.yaml"); *update {
 		require.NoError(t, golden.WriteTracesToFile(expected, actual))
 	}
 	expected, err := golden.ReadTraces(filepath.Join(folder, "expected.yaml"))
 	require.NoError(t, err)
 	require.NoError(t, ptracetest.CompareTraces(expected, actual))
-	hub := passTraces(t, createDefaultConfig().(*Config), actual)
+	hub := tracesThrough(t, host, createDefaultConfig().(*Config), actual)
 	require.NoError(t, ptracetest.CompareTraces(expected, hub), "a second pass must change nothing")
 }
 
-func runLogs(t *testing.T, folder string) {
+func runLogs(t *testing.T, host component.Host, folder string) {
 	input, err := golden.ReadLogs(filepath.Join(folder, "input.yaml"))
 	require.NoError(t, err)
-	actual := passLogs(t, loadConfig(t, folder), input)
+	actual := logsThrough(t, host, loadConfig(t, folder), input)
 	if expected := filepath.Join(folder, "expected.yaml"); *update {
 		require.NoError(t, golden.WriteLogsToFile(expected, actual))
 	}
 	expected, err := golden.ReadLogs(filepath.Join(folder, "expected.yaml"))
 	require.NoError(t, err)
 	require.NoError(t, plogtest.CompareLogs(expected, actual))
-	hub := passLogs(t, createDefaultConfig().(*Config), actual)
+	hub := logsThrough(t, host, createDefaultConfig().(*Config), actual)
 	require.NoError(t, plogtest.CompareLogs(expected, hub), "a second pass must change nothing")
 }
 
@@ -89,17 +89,17 @@ var ignoreOrder = []pmetrictest.CompareMetricsOption{
 	pmetrictest.IgnoreTimestamp(),
 }
 
-func runMetrics(t *testing.T, folder string) {
+func runMetrics(t *testing.T, host component.Host, folder string) {
 	input, err := golden.ReadMetrics(filepath.Join(folder, "input.yaml"))
 	require.NoError(t, err)
-	actual := passMetrics(t, loadConfig(t, folder), input)
+	actual := metricsThrough(t, host, loadConfig(t, folder), input)
 	if expected := filepath.Join(folder, "expected.yaml"); *update {
 		require.NoError(t, golden.WriteMetricsToFile(expected, actual))
 	}
 	expected, err := golden.ReadMetrics(filepath.Join(folder, "expected.yaml"))
 	require.NoError(t, err)
 	require.NoError(t, pmetrictest.CompareMetrics(expected, actual, ignoreOrder...))
-	hub := passMetrics(t, createDefaultConfig().(*Config), actual)
+	hub := metricsThrough(t, host, createDefaultConfig().(*Config), actual)
 	require.NoError(t, pmetrictest.CompareMetrics(expected, hub, ignoreOrder...), "a second pass must change nothing")
 }
 
@@ -138,21 +138,28 @@ func newHost(t testing.TB) component.Host {
 	require.NoError(t, err)
 	held := &fakeTopology{}
 	held.Set(snapshot)
-	return fakeHost{componenttest.NewNopHost(), map[component.ID]component.Component{component.MustNewID("mesh_topology"): held}}
+	return hostOf(held)
+}
+
+func hostOf(extension component.Component) component.Host {
+	return fakeHost{componenttest.NewNopHost(), map[component.ID]component.Component{component.MustNewID("mesh_topology"): extension}}
 }
 
 // newTestHost is the host of the generated lifecycle tests: a collector with an empty topology.
 func newTestHost() component.Host {
-	return fakeHost{componenttest.NewNopHost(), map[component.ID]component.Component{
-		component.MustNewID("mesh_topology"): &fakeTopology{},
-	}}
+	return hostOf(&fakeTopology{})
 }
 
 func passTraces(t testing.TB, cfg *Config, td ptrace.Traces) ptrace.Traces {
+	return tracesThrough(t, newHost(t), cfg, td)
+}
+
+func tracesThrough(t testing.TB, host component.Host, cfg *Config, td ptrace.Traces) ptrace.Traces {
+	t.Helper()
 	sink := &consumertest.TracesSink{}
 	p, err := NewFactory().CreateTraces(context.Background(), metadatatest.NewSettings(componenttest.NewTelemetry()), cfg, sink)
 	require.NoError(t, err)
-	require.NoError(t, p.Start(context.Background(), newHost(t)))
+	require.NoError(t, p.Start(context.Background(), host))
 	in := ptrace.NewTraces()
 	td.CopyTo(in)
 	require.NoError(t, p.ConsumeTraces(context.Background(), in))
@@ -161,10 +168,15 @@ func passTraces(t testing.TB, cfg *Config, td ptrace.Traces) ptrace.Traces {
 }
 
 func passLogs(t testing.TB, cfg *Config, ld plog.Logs) plog.Logs {
+	return logsThrough(t, newHost(t), cfg, ld)
+}
+
+func logsThrough(t testing.TB, host component.Host, cfg *Config, ld plog.Logs) plog.Logs {
+	t.Helper()
 	sink := &consumertest.LogsSink{}
 	p, err := NewFactory().CreateLogs(context.Background(), metadatatest.NewSettings(componenttest.NewTelemetry()), cfg, sink)
 	require.NoError(t, err)
-	require.NoError(t, p.Start(context.Background(), newHost(t)))
+	require.NoError(t, p.Start(context.Background(), host))
 	in := plog.NewLogs()
 	ld.CopyTo(in)
 	require.NoError(t, p.ConsumeLogs(context.Background(), in))
@@ -173,10 +185,15 @@ func passLogs(t testing.TB, cfg *Config, ld plog.Logs) plog.Logs {
 }
 
 func passMetrics(t testing.TB, cfg *Config, md pmetric.Metrics) pmetric.Metrics {
+	return metricsThrough(t, newHost(t), cfg, md)
+}
+
+func metricsThrough(t testing.TB, host component.Host, cfg *Config, md pmetric.Metrics) pmetric.Metrics {
+	t.Helper()
 	sink := &consumertest.MetricsSink{}
 	p, err := NewFactory().CreateMetrics(context.Background(), metadatatest.NewSettings(componenttest.NewTelemetry()), cfg, sink)
 	require.NoError(t, err)
-	require.NoError(t, p.Start(context.Background(), newHost(t)))
+	require.NoError(t, p.Start(context.Background(), host))
 	in := pmetric.NewMetrics()
 	md.CopyTo(in)
 	require.NoError(t, p.ConsumeMetrics(context.Background(), in))

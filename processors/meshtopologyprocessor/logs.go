@@ -8,12 +8,21 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/processor/processorhelper"
 
 	"github.com/otelcol-mesh/otelcol-mesh/processors/meshtopologyprocessor/internal/accesslog"
 	"github.com/otelcol-mesh/otelcol-mesh/processors/meshtopologyprocessor/internal/rules"
 )
 
 func (m *meshTopology) processLogs(ctx context.Context, ld plog.Logs) (plog.Logs, error) {
+	// Inventories first: if they have to be sent again, nothing of the batch was passed on yet.
+	taken, err := m.takeInventories(ctx, ld)
+	if err != nil {
+		return ld, err
+	}
+	if taken && ld.ResourceLogs().Len() == 0 {
+		return ld, processorhelper.ErrSkipProcessingData
+	}
 	b := m.newBatch(ctx)
 	// Splitting appends resources that are stamped as they are made, so the walk ends at the ones that came.
 	came := ld.ResourceLogs().Len()
@@ -67,6 +76,9 @@ func (b *batch) recordKeyOf(record plog.LogRecord) proxyKey {
 // resourceLogs stamps the records of one resource, after splitting it if they came from several proxies. It
 // reports whether nothing is left of the resource itself.
 func (b *batch) resourceLogs(all plog.ResourceLogsSlice, rl plog.ResourceLogs) (gone bool) {
+	if onlyInventories(rl) {
+		return false
+	}
 	res := readResource(rl.Resource().Attributes())
 	b.podOnResource = res.reporter.Pod != ""
 	if res.reporter.NodeID != "" || !b.severalRecordProxies(rl) {
@@ -147,8 +159,8 @@ func removeEmptyRecords(rl plog.ResourceLogs) {
 
 // stampRecords stamps a resource whose records are all of one reporter.
 func (b *batch) stampRecords(rl plog.ResourceLogs, res *resourceReading) {
-	near := b.nearOfRecords(rl, res)
-	stampResource(rl.Resource().Attributes(), &near)
+	b.resolveRecords(rl, res)
+	stampResource(rl.Resource().Attributes(), &b.reported.near)
 	for _, sl := range rl.ScopeLogs().All() {
 		for _, record := range sl.LogRecords().All() {
 			r := &b.read
@@ -160,32 +172,59 @@ func (b *batch) stampRecords(rl plog.ResourceLogs, res *resourceReading) {
 			r.settle(rules.OtherKind)
 			// The access log service tells of TLS whenever there was some, so its silence tells too.
 			r.call.PlainText = !r.tls && res.reporter.PeerMetadata && strings.HasPrefix(record.EventName(), "envoy.access")
-			v := rules.Judge(b.snapshot, &near, &r.call)
+			when := b.whenRecorded(record)
+			v := rules.Judge(b.view(when), b.nearAt(when), &r.call)
 			b.tally.count(&v)
 			stamp(record.Attributes(), &v, &r.call.Stamped)
+			stampStale(record.Attributes(), &v, &r.call.Stamped)
 		}
 	}
 }
 
-// nearOfRecords asks the first record that names its proxy; without one, the resource and the connection tell alone.
-func (b *batch) nearOfRecords(rl plog.ResourceLogs, res *resourceReading) rules.Near {
+// resolveRecords resolves who wrote the records, as it was at the time of the first record that names its proxy; without
+// one, the resource and the connection tell alone.
+func (b *batch) resolveRecords(rl plog.ResourceLogs, res *resourceReading) {
 	reporter := b.reporter(res)
-	if res.shared {
-		return rules.ResolveNear(b.snapshot, &reporter)
+	record, named := b.firstRecord(rl, !res.shared)
+	if named {
+		r := &b.read
+		*r = reading{}
+		r.record(record)
+		reporter = r.reporter(reporter)
 	}
+	b.resolve(reporter, b.whenRecorded(record))
+	b.checkLocality(res, "")
+}
+
+// firstRecord returns the first record that names its proxy, if one is wanted and there, else the first record.
+func (b *batch) firstRecord(rl plog.ResourceLogs, named bool) (first plog.LogRecord, names bool) {
+	first = noRecord
 	for _, sl := range rl.ScopeLogs().All() {
 		for _, record := range sl.LogRecords().All() {
-			if b.recordKeyOf(record).nodeID == "" {
-				continue
+			if named && b.recordKeyOf(record).nodeID != "" {
+				return record, true
 			}
-			r := &b.read
-			*r = reading{}
-			r.record(record)
-			reporter = r.reporter(reporter)
-			return rules.ResolveNear(b.snapshot, &reporter)
+			if first == noRecord {
+				first = record
+			}
+			if !named {
+				return first, false
+			}
 		}
 	}
-	return rules.ResolveNear(b.snapshot, &reporter)
+	return first, false
+}
+
+// noRecord stands for the first of none. Nobody may change it.
+var noRecord = plog.NewLogRecord()
+
+// whenRecorded returns the time at which the topology is asked about a record: that of the record, which in Envoy's
+// access logs is the start of the call, else when somebody first saw it.
+func (b *batch) whenRecorded(record plog.LogRecord) pcommon.Timestamp {
+	if own := record.Timestamp(); own != 0 {
+		return b.when(own)
+	}
+	return b.when(record.ObservedTimestamp())
 }
 
 // record reads an access log record: its attributes, and its body where the attributes do not tell the upstream. It

@@ -8,12 +8,15 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"time"
 
 	"go.opentelemetry.io/collector/client"
 	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/processor"
 	"go.uber.org/zap"
 
+	"github.com/otelcol-mesh/otelcol-mesh/internal/inventorylog"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/topology"
 	"github.com/otelcol-mesh/otelcol-mesh/processors/meshtopologyprocessor/internal/metadata"
 	"github.com/otelcol-mesh/otelcol-mesh/processors/meshtopologyprocessor/internal/rules"
@@ -24,13 +27,26 @@ type snapshots interface {
 	Snapshot() *topology.Snapshot
 }
 
+// findings is what the processor tells the mesh_topology extension.
+type findings interface {
+	ReportFinding(topology.Finding)
+}
+
 // meshTopology stamps one signal.
 type meshTopology struct {
 	config    *Config
+	id        component.ID
 	logger    *zap.Logger
 	telemetry *metadata.TelemetryBuilder
 	topology  snapshots
-	stop      sync.Once
+	// inventories and findings are nil where the extension takes none.
+	inventories inventorylog.Sink
+	findings    findings
+	// localities and rejections hold back what would be told over and over.
+	localities *throttle[podID]
+	rejections *throttle[string]
+	now        func() time.Time
+	stop       sync.Once
 }
 
 func newMeshTopology(set processor.Settings, config *Config) (*meshTopology, error) {
@@ -39,7 +55,12 @@ func newMeshTopology(set processor.Settings, config *Config) (*meshTopology, err
 		return nil, fmt.Errorf("creating the processor's metrics: %w", err)
 	}
 	// Until start finds the extension, an empty topology answers.
-	return &meshTopology{config: config, logger: set.Logger, telemetry: telemetry, topology: &topology.Store{}}, nil
+	return &meshTopology{
+		config: config, id: set.ID, logger: set.Logger, telemetry: telemetry, topology: &topology.Store{},
+		localities: newThrottle[podID](localityPeriod, maxLocalities),
+		rejections: newThrottle[string](rejectionPeriod, maxRejections),
+		now:        time.Now,
+	}, nil
 }
 
 func (m *meshTopology) start(_ context.Context, host component.Host) error {
@@ -51,6 +72,8 @@ func (m *meshTopology) start(_ context.Context, host component.Host) error {
 	if m.topology, ok = found.(snapshots); !ok {
 		return fmt.Errorf("'topology': extension %q is no mesh_topology extension", m.config.Topology)
 	}
+	m.inventories, _ = found.(inventorylog.Sink)
+	m.findings, _ = found.(findings)
 	// Not an error: the topology may come to know the cluster later. Until then a mistyped name would show only as many
 	// unknown ends.
 	if _, known := m.topology.Snapshot().Cluster(m.config.Cluster); m.config.Cluster != "" && !known {
@@ -69,16 +92,25 @@ func (m *meshTopology) shutdown(context.Context) error {
 type batch struct {
 	m        *meshTopology
 	snapshot *topology.Snapshot
+	// now is when the batch came. Later than latest is no item's time.
+	now    time.Time
+	latest pcommon.Timestamp
 	// connection is where the batch came from, if that is a pod's address.
 	connection netip.Addr
 	// podOnResource says that the resource of the log records at hand names the pod, so that records need not.
 	podOnResource bool
 	tally         tally
 	read          reading
+	// reported is who reported the items of the resource at hand.
+	reported reported
 }
 
 func (m *meshTopology) newBatch(ctx context.Context) *batch {
-	return &batch{m: m, snapshot: m.topology.Snapshot(), connection: m.connection(ctx)}
+	now := m.now()
+	return &batch{
+		m: m, snapshot: m.topology.Snapshot(), connection: m.connection(ctx),
+		now: now, latest: pcommon.NewTimestampFromTime(now.Add(maxAhead)),
+	}
 }
 
 // connection returns the address the batch came from. It tells a pod only at a collector that was told its cluster:

@@ -22,6 +22,9 @@ func (m *meshTopology) processMetrics(ctx context.Context, md pmetric.Metrics) (
 	return md, nil
 }
 
+// istioPrefix begins the names of Istio's metrics.
+const istioPrefix = "istio_"
+
 func (b *batch) resourceMetrics(rm pmetric.ResourceMetrics) {
 	res := readResource(rm.Resource().Attributes())
 	reporter := b.reporter(&res)
@@ -29,49 +32,97 @@ func (b *batch) resourceMetrics(rm pmetric.ResourceMetrics) {
 		// What was scraped is the pod, while the connection is to the collector that scraped it.
 		reporter.Address = res.target
 	}
-	near := rules.ResolveNear(b.snapshot, &reporter)
-	stampResource(rm.Resource().Attributes(), &near)
+	b.resolve(reporter, b.when(firstPoint(rm)))
+	b.checkLocality(&res, "")
+	stampResource(rm.Resource().Attributes(), &b.reported.near)
 	for _, sm := range rm.ScopeMetrics().All() {
 		for _, metric := range sm.Metrics().All() {
 			// Istio's metrics of calls; its metrics of itself have no reporter and are passed over point by point.
-			if strings.HasPrefix(metric.Name(), "istio_") {
-				b.stampPoints(metric, &near)
+			if strings.HasPrefix(metric.Name(), istioPrefix) {
+				b.stampPoints(metric)
 			}
 		}
 	}
 }
 
-func (b *batch) stampPoints(metric pmetric.Metric, near *rules.Near) {
+// firstPoint returns the time of the first point of a call, 0 if there is none.
+func firstPoint(rm pmetric.ResourceMetrics) pcommon.Timestamp {
+	for _, sm := range rm.ScopeMetrics().All() {
+		for _, metric := range sm.Metrics().All() {
+			if !strings.HasPrefix(metric.Name(), istioPrefix) {
+				continue
+			}
+			if when, ok := firstTime(metric); ok {
+				return when
+			}
+		}
+	}
+	return 0
+}
+
+func firstTime(metric pmetric.Metric) (pcommon.Timestamp, bool) {
+	switch metric.Type() {
+	case pmetric.MetricTypeGauge:
+		return timeOfFirst(metric.Gauge().DataPoints())
+	case pmetric.MetricTypeSum:
+		return timeOfFirst(metric.Sum().DataPoints())
+	case pmetric.MetricTypeHistogram:
+		return timeOfFirst(metric.Histogram().DataPoints())
+	case pmetric.MetricTypeExponentialHistogram:
+		return timeOfFirst(metric.ExponentialHistogram().DataPoints())
+	case pmetric.MetricTypeSummary:
+		return timeOfFirst(metric.Summary().DataPoints())
+	}
+	return 0, false
+}
+
+// pointsOf is the points of a metric of any type.
+type pointsOf[P interface{ Timestamp() pcommon.Timestamp }] interface {
+	Len() int
+	At(int) P
+}
+
+func timeOfFirst[P interface{ Timestamp() pcommon.Timestamp }](points pointsOf[P]) (pcommon.Timestamp, bool) {
+	if points.Len() == 0 {
+		return 0, false
+	}
+	return points.At(0).Timestamp(), true
+}
+
+func (b *batch) stampPoints(metric pmetric.Metric) {
 	switch metric.Type() {
 	case pmetric.MetricTypeGauge:
 		for _, point := range metric.Gauge().DataPoints().All() {
-			b.stampPoint(point.Attributes(), near)
+			b.stampPoint(point.Attributes(), point.Timestamp())
 		}
 	case pmetric.MetricTypeSum:
 		for _, point := range metric.Sum().DataPoints().All() {
-			b.stampPoint(point.Attributes(), near)
+			b.stampPoint(point.Attributes(), point.Timestamp())
 		}
 	case pmetric.MetricTypeHistogram:
 		for _, point := range metric.Histogram().DataPoints().All() {
-			b.stampPoint(point.Attributes(), near)
+			b.stampPoint(point.Attributes(), point.Timestamp())
 		}
 	case pmetric.MetricTypeExponentialHistogram:
 		for _, point := range metric.ExponentialHistogram().DataPoints().All() {
-			b.stampPoint(point.Attributes(), near)
+			b.stampPoint(point.Attributes(), point.Timestamp())
 		}
 	case pmetric.MetricTypeSummary:
 		for _, point := range metric.Summary().DataPoints().All() {
-			b.stampPoint(point.Attributes(), near)
+			b.stampPoint(point.Attributes(), point.Timestamp())
 		}
 	}
 }
 
-func (b *batch) stampPoint(attrs pcommon.Map, near *rules.Near) {
+// stampPoint judges a point as of its own time, which is the end of what it counts: the labels of a cumulative point
+// are those of now, and a delta is made when it is read.
+func (b *batch) stampPoint(attrs pcommon.Map, own pcommon.Timestamp) {
 	labels, ok := readLabels(attrs)
 	if !ok {
 		return
 	}
-	v := rules.JudgeLabels(b.snapshot, near, &labels)
+	when := b.when(own)
+	v := rules.JudgeLabels(b.view(when), b.nearAt(when), &labels)
 	b.tally.count(&v)
 	stamp(attrs, &v, &labels.Stamped)
 }

@@ -23,6 +23,8 @@ type reading struct {
 	tls bool
 	// nodeID and the tags name the reporting proxy.
 	nodeID, tagCluster, tagNamespace, tagService, tagRevision string
+	// zone is the availability zone that the proxy says it is in.
+	zone string
 	// podName, podNamespace and podCluster are labels of an access log about the reporting proxy.
 	podName, podNamespace, podCluster string
 
@@ -58,6 +60,9 @@ func (r *reading) attribute(key string, value pcommon.Value) {
 	case "node_id":
 		r.nodeID = value.Str()
 		r.proxy = r.proxy || isNodeID(r.nodeID)
+	case "zone":
+		// Read only where the item names its proxy: other instrumentations have a zone of their own.
+		r.zone = value.Str()
 	case "upstream_cluster":
 		r.call.UpstreamCluster = value.Str()
 		r.proxy = r.proxy || r.call.UpstreamCluster != ""
@@ -98,6 +103,8 @@ func (r *reading) envoyAttribute(key, value string) {
 	switch key {
 	case "node.id":
 		r.nodeID = value
+	case "zone":
+		r.zone = value
 	case "upstream.cluster":
 		r.call.UpstreamCluster = value
 	case "upstream.cluster.name":
@@ -210,6 +217,8 @@ func (r *reading) meshAttribute(key string, value pcommon.Value) {
 		r.upstreamHost = value.Str()
 	case "mesh.upstream.workload":
 		r.call.EndpointMetadata = value.Str()
+	case staleKey:
+		r.call.Stamped.Stale = value.Bool()
 	default:
 		readStamped(&r.call.Stamped, key, value.Str())
 	}

@@ -17,6 +17,7 @@ const (
 	tlsKey                   = "mesh.tls"
 	sourceResolutionKey      = "mesh.resolution.source"
 	destinationResolutionKey = "mesh.resolution.destination"
+	staleKey                 = "mesh.topology.stale"
 	sourcePrefix             = "mesh.source."
 	destinationPrefix        = "mesh.destination."
 )
@@ -83,6 +84,15 @@ func stamp(attrs pcommon.Map, v, before *rules.Verdict) {
 		attrs.PutStr(viaKey, v.Via)
 	}
 	attrs.PutStr(tlsKey, v.TLS)
+}
+
+// stampStale marks an item of which an end was told by what is known of a cluster that nobody confirms any more. Metric
+// points are counted but not marked: an attribute that comes and goes would begin a new series, and a cumulative sum
+// would be counted twice.
+func stampStale(attrs pcommon.Map, v, before *rules.Verdict) {
+	if v.Stale && !before.Stale {
+		attrs.PutBool(staleKey, true)
+	}
 }
 
 func stampEnd(attrs pcommon.Map, keys *endKeys, end, before *mesh.End) {

@@ -37,16 +37,26 @@ func init() {
 	}
 }
 
+// reasonOption returns the attributes of a rejected message.
+func reasonOption(reason string) metric.AddOption {
+	return metric.WithAttributeSet(attribute.NewSet(attribute.String("reason", reason)))
+}
+
 // tally counts one batch, so that the metrics are touched once per batch and not once per item.
 type tally struct {
 	resolutions [endCount][mesh.ResolutionCount]int64
 	conflicts   [endCount]int64
 	splits      int64
+	// stale counts items, localities counts resources.
+	stale, localities int64
 }
 
 func (t *tally) count(v *rules.Verdict) {
 	t.resolutions[sourceEnd][v.SourceBy]++
 	t.resolutions[destinationEnd][v.DestinationBy]++
+	if v.Stale {
+		t.stale++
+	}
 	if v.SourceConflict {
 		t.conflicts[sourceEnd]++
 	}
@@ -68,5 +78,11 @@ func (t *tally) add(ctx context.Context, telemetry *metadata.TelemetryBuilder) {
 	}
 	if t.splits > 0 {
 		telemetry.ProcessorMeshTopologySplitResources.Add(ctx, t.splits)
+	}
+	if t.stale > 0 {
+		telemetry.ProcessorMeshTopologyStaleItems.Add(ctx, t.stale)
+	}
+	if t.localities > 0 {
+		telemetry.ProcessorMeshTopologyProxyLocalityConflicts.Add(ctx, t.localities)
 	}
 }

@@ -162,8 +162,8 @@ func removeEmptySpans(rs ptrace.ResourceSpans) {
 
 // stampSpans stamps a resource whose spans are all of one reporter.
 func (b *batch) stampSpans(rs ptrace.ResourceSpans, res *resourceReading) {
-	near := b.nearOfSpans(rs, res)
-	stampResource(rs.Resource().Attributes(), &near)
+	b.resolveSpans(rs, res)
+	stampResource(rs.Resource().Attributes(), &b.reported.near)
 	for _, ss := range rs.ScopeSpans().All() {
 		proxy := res.proxy || ss.Scope().Name() == "envoy"
 		for _, span := range ss.Spans().All() {
@@ -174,33 +174,51 @@ func (b *batch) stampSpans(rs ptrace.ResourceSpans, res *resourceReading) {
 				continue
 			}
 			r.settle(kindOf(span.Kind()))
-			v := rules.Judge(b.snapshot, &near, &r.call)
+			when := b.when(span.StartTimestamp())
+			v := rules.Judge(b.view(when), b.nearAt(when), &r.call)
 			b.tally.count(&v)
 			stamp(span.Attributes(), &v, &r.call.Stamped)
+			stampStale(span.Attributes(), &v, &r.call.Stamped)
 		}
 	}
 }
 
-// nearOfSpans asks the first span that names its proxy; without one, the resource and the connection tell alone.
-func (b *batch) nearOfSpans(rs ptrace.ResourceSpans, res *resourceReading) rules.Near {
-	reporter := b.reporter(res)
-	if res.shared {
-		return rules.ResolveNear(b.snapshot, &reporter)
+// resolveSpans resolves who reported the spans, as it was at the start of the first span that names its proxy; without
+// one, the resource and the connection tell alone.
+func (b *batch) resolveSpans(rs ptrace.ResourceSpans, res *resourceReading) {
+	reporter, zone := b.reporter(res), ""
+	span, named := firstSpan(rs, !res.shared)
+	if named {
+		r := &b.read
+		*r = reading{}
+		r.attributes(span.Attributes())
+		reporter, zone = r.reporter(reporter), r.zone
 	}
+	b.resolve(reporter, b.when(span.StartTimestamp()))
+	b.checkLocality(res, zone)
+}
+
+// firstSpan returns the first span that names its proxy, if one is wanted and there, else the first span.
+func firstSpan(rs ptrace.ResourceSpans, named bool) (first ptrace.Span, names bool) {
+	first = noSpan
 	for _, ss := range rs.ScopeSpans().All() {
 		for _, span := range ss.Spans().All() {
-			if proxyKeyOf(span.Attributes()).nodeID == "" {
-				continue
+			if named && proxyKeyOf(span.Attributes()).nodeID != "" {
+				return span, true
 			}
-			r := &b.read
-			*r = reading{}
-			r.attributes(span.Attributes())
-			reporter = r.reporter(reporter)
-			return rules.ResolveNear(b.snapshot, &reporter)
+			if first == noSpan {
+				first = span
+			}
+			if !named {
+				return first, false
+			}
 		}
 	}
-	return rules.ResolveNear(b.snapshot, &reporter)
+	return first, false
 }
+
+// noSpan stands for the first of none. Nobody may change it.
+var noSpan = ptrace.NewSpan()
 
 func kindOf(kind ptrace.SpanKind) rules.Kind {
 	switch kind {

@@ -23,12 +23,17 @@ func Tracer(settings component.TelemetrySettings) trace.Tracer {
 // TelemetryBuilder provides an interface for components to report telemetry
 // as defined in metadata and user config.
 type TelemetryBuilder struct {
-	meter                               metric.Meter
-	mu                                  sync.Mutex
-	registrations                       []metric.Registration
-	ProcessorMeshTopologyConflicts      metric.Int64Counter
-	ProcessorMeshTopologyResolutions    metric.Int64Counter
-	ProcessorMeshTopologySplitResources metric.Int64Counter
+	meter                                       metric.Meter
+	mu                                          sync.Mutex
+	registrations                               []metric.Registration
+	ProcessorMeshTopologyConflicts              metric.Int64Counter
+	ProcessorMeshTopologyInventoryAccepted      metric.Int64Counter
+	ProcessorMeshTopologyInventoryDeferred      metric.Int64Counter
+	ProcessorMeshTopologyInventoryRejected      metric.Int64Counter
+	ProcessorMeshTopologyProxyLocalityConflicts metric.Int64Counter
+	ProcessorMeshTopologyResolutions            metric.Int64Counter
+	ProcessorMeshTopologySplitResources         metric.Int64Counter
+	ProcessorMeshTopologyStaleItems             metric.Int64Counter
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -66,6 +71,30 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{end}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ProcessorMeshTopologyInventoryAccepted, err = builder.meter.Int64Counter(
+		"otelcol_processor_mesh_topology_inventory_accepted",
+		metric.WithDescription("Messages of the inventory stream that were taken out of the logs and handed to the extension. [Alpha]"),
+		metric.WithUnit("{message}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorMeshTopologyInventoryDeferred, err = builder.meter.Int64Counter(
+		"otelcol_processor_mesh_topology_inventory_deferred",
+		metric.WithDescription("Batches of logs that were given back to the sender, to be sent again, because the extension could not take an inventory at that moment. [Alpha]"),
+		metric.WithUnit("{batch}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorMeshTopologyInventoryRejected, err = builder.meter.Int64Counter(
+		"otelcol_processor_mesh_topology_inventory_rejected",
+		metric.WithDescription("Messages of the inventory stream that were dropped because they will never be taken. [Alpha]"),
+		metric.WithUnit("{message}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorMeshTopologyProxyLocalityConflicts, err = builder.meter.Int64Counter(
+		"otelcol_processor_mesh_topology_proxy_locality_conflicts",
+		metric.WithDescription("Resources whose proxy says that it is in another region or zone than the topology says of its pod. [Alpha]"),
+		metric.WithUnit("{resource}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ProcessorMeshTopologyResolutions, err = builder.meter.Int64Counter(
 		"otelcol_processor_mesh_topology_resolutions",
 		metric.WithDescription("Ends of calls judged, by what told their cluster or why nothing did. [Alpha]"),
@@ -76,6 +105,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_processor_mesh_topology_split_resources",
 		metric.WithDescription("Resources that were split because their items came from more than one proxy. [Alpha]"),
 		metric.WithUnit("{resource}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorMeshTopologyStaleItems, err = builder.meter.Int64Counter(
+		"otelcol_processor_mesh_topology_stale_items",
+		metric.WithDescription("Spans, log records and metric points of which an end was told by what is known of a stale cluster. [Alpha]"),
+		metric.WithUnit("{item}"),
 	)
 	errs = errors.Join(errs, err)
 	return &builder, errs

@@ -20,15 +20,35 @@ func TestSetupTelemetry(t *testing.T) {
 	require.NoError(t, err)
 	defer tb.Shutdown()
 	tb.ProcessorMeshTopologyConflicts.Add(context.Background(), 1)
+	tb.ProcessorMeshTopologyInventoryAccepted.Add(context.Background(), 1)
+	tb.ProcessorMeshTopologyInventoryDeferred.Add(context.Background(), 1)
+	tb.ProcessorMeshTopologyInventoryRejected.Add(context.Background(), 1)
+	tb.ProcessorMeshTopologyProxyLocalityConflicts.Add(context.Background(), 1)
 	tb.ProcessorMeshTopologyResolutions.Add(context.Background(), 1)
 	tb.ProcessorMeshTopologySplitResources.Add(context.Background(), 1)
+	tb.ProcessorMeshTopologyStaleItems.Add(context.Background(), 1)
 	AssertEqualProcessorMeshTopologyConflicts(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorMeshTopologyInventoryAccepted(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorMeshTopologyInventoryDeferred(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorMeshTopologyInventoryRejected(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorMeshTopologyProxyLocalityConflicts(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorMeshTopologyResolutions(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorMeshTopologySplitResources(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorMeshTopologyStaleItems(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 

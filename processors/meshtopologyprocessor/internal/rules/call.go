@@ -63,19 +63,27 @@ type Verdict struct {
 	TLS string
 	// SourceConflict and DestinationConflict say that two pieces of evidence excluded each other.
 	SourceConflict, DestinationConflict bool
+	// Stale says that an end was told by what is known of a cluster that nobody confirms any more.
+	Stale bool
+
+	// staleSource and staleDestination say so of each end until [Verdict.finish].
+	staleSource, staleDestination bool
 }
 
-// Judge says who called whom in one span or access log record of a proxy.
-func Judge(s *topology.Snapshot, near *Near, c *Call) Verdict {
-	j := judgeOf(s, near, c)
+// Judge says who called whom in one span or access log record of a proxy, by the topology at the time of the call. near
+// must hold at that time, see [Near.Holds].
+func Judge(at topology.View, near *Near, c *Call) Verdict {
+	j := judgeOf(at, near, c)
 	var v Verdict
 	switch j.role() {
 	case calledHere:
 		v.Destination, v.DestinationBy, v.DestinationConflict = near.End, near.By, near.Conflict
+		v.staleDestination = near.Stale
 		j.source(&v)
 		v.TLS = j.inboundTLS()
 	case calledFromHere:
 		v.Source, v.SourceBy, v.SourceConflict = near.End, near.By, near.Conflict
+		v.staleSource = near.Stale
 		j.destination(&v)
 	case carriedHere:
 		j.source(&v)
@@ -92,20 +100,20 @@ func Judge(s *topology.Snapshot, near *Near, c *Call) Verdict {
 	default:
 		v.SourceBy, v.DestinationBy = mesh.UnknownNoEvidence, mesh.UnknownNoEvidence
 	}
-	v.finish(s, &c.Stamped)
+	v.finish(at, &c.Stamped)
 	return v
 }
 
 // judge holds what the rules about one call share.
 type judge struct {
-	s        *topology.Snapshot
+	at       topology.View
 	near     *Near
 	call     *Call
 	upstream envoy.ClusterName
 	network  string
 }
 
-func judgeOf(s *topology.Snapshot, near *Near, c *Call) judge {
+func judgeOf(at topology.View, near *Near, c *Call) judge {
 	name := c.UpstreamCluster
 	if name == "" && near.EastWest != nil {
 		// An east/west gateway that found no cluster still says by its server name which one was wanted. Elsewhere the
@@ -114,7 +122,7 @@ func judgeOf(s *topology.Snapshot, near *Near, c *Call) judge {
 	}
 	// A name of the user's own tells nothing, which the zero value says.
 	upstream, _ := envoy.ParseClusterName(name)
-	return judge{s: s, near: near, call: c, upstream: upstream, network: near.Network()}
+	return judge{at: at, near: near, call: c, upstream: upstream, network: near.Network()}
 }
 
 // role is what the reporter is in the call.
@@ -167,7 +175,7 @@ func (j *judge) roleByAddress() role {
 
 // own says whether the address is the reporter's. A pod may have one of each family, and its node id one alone.
 func (j *judge) own(ip netip.Addr) bool {
-	return ip == j.near.Address || (j.near.Pod != nil && j.s.HasAddress(j.near.Pod, ip))
+	return ip == j.near.Address || (j.near.Pod != nil && j.at.HasAddress(j.near.Pod, ip))
 }
 
 // passesThrough says whether the call was forwarded by its server name, which only east/west gateways do: their

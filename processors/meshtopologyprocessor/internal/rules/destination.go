@@ -7,6 +7,7 @@ import (
 
 	"github.com/otelcol-mesh/otelcol-mesh/internal/envoy"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/mesh"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/topology"
 )
 
 // unnamedGateway stands in mesh.via when the call went through an east/west gateway and nothing tells which.
@@ -18,19 +19,20 @@ func (j *judge) destination(v *Verdict) {
 	if j.upstream.Direction == envoy.BlackHole || (j.call.NoUpstream && j.call.UpstreamAddress == "") {
 		f.reason(mesh.UnknownNoUpstream)
 	}
-	f.offer(mesh.ByTag, believed(j.s, &j.call.DestinationTag))
+	f.offer(mesh.ByTag, believed(j.at, &j.call.DestinationTag))
 	normalizeZone(&j.call.UpstreamPeer)
 	if gateway, ok := j.gatewayWorkload(&j.call.UpstreamPeer); ok {
 		v.Via = gateway
 		f.reason(mesh.UnknownBehindGateway)
 	} else {
-		f.offer(mesh.ByPeerMetadata, believed(j.s, &j.call.UpstreamPeer))
+		f.offer(mesh.ByPeerMetadata, believed(j.at, &j.call.UpstreamPeer))
 	}
 	viaGateway := j.endpointMetadata(&f)
 	j.destinationByAddress(&f, v, viaGateway)
 	j.calledService(&f)
 	v.Destination, v.DestinationBy = f.result()
 	v.DestinationConflict = v.DestinationConflict || f.conflict
+	v.staleDestination = f.stale
 }
 
 // endpointMetadata reads istiod's metadata of the chosen endpoint. An endpoint of another network is its east/west
@@ -40,7 +42,7 @@ func (j *judge) endpointMetadata(f *finder) (viaGateway bool) {
 	if err != nil {
 		return false
 	}
-	f.offer(mesh.ByEndpointMetadata, believed(j.s, &mesh.End{
+	f.offer(mesh.ByEndpointMetadata, believed(j.at, &mesh.End{
 		Cluster: known(m.Cluster), Namespace: known(m.Namespace), Workload: known(m.Workload),
 		Service: known(m.CanonicalName), Version: revision(m.Revision),
 	}))
@@ -75,12 +77,14 @@ func (j *judge) destinationByAddress(f *finder, v *Verdict, viaGateway bool) {
 	j.noPod(f, a)
 }
 
-// pod says whether the address is that of a pod in the reporter's network, and takes what that tells. A pod of an
-// east/west gateway is the called end only on its other ports.
+// pod says whether the address was that of a pod in the reporter's network, be it known which or not, and takes what
+// that tells. A pod of an east/west gateway is the called end only on its other ports.
 func (j *judge) pod(f *finder, v *Verdict, a address) bool {
-	pod, ok := j.s.ByAddress(j.network, a.ip)
-	if !ok {
-		return false
+	pod, how := j.at.ByAddress(j.network, a.ip)
+	if how != topology.Found {
+		why := unnamedHolder(how)
+		f.reason(why)
+		return why != mesh.UnknownNoEvidence
 	}
 	if g := pod.Workload.EastWest; g != nil && (g.Port == 0 || a.port == 0 || g.Port == a.port) {
 		v.Via = g.ID
@@ -88,7 +92,7 @@ func (j *judge) pod(f *finder, v *Verdict, a address) bool {
 		return true
 	}
 	end := pod.End()
-	f.offer(mesh.ByIP, &end)
+	f.offerKnown(mesh.ByIP, &end, pod.Workload.Cluster)
 	if f.conflict {
 		f.reason(mesh.UnknownConflict)
 	}
@@ -97,7 +101,7 @@ func (j *judge) pod(f *finder, v *Verdict, a address) bool {
 
 // behindGateway says whether the address is that of a gateway into another network, and takes what that tells.
 func (j *judge) behindGateway(f *finder, v *Verdict, a address) bool {
-	g, ambiguous, ok := j.s.Gateway(j.network, a.ip, a.port)
+	g, ambiguous, ok := j.at.Gateway(j.network, a.ip, a.port)
 	if ambiguous {
 		f.reason(mesh.UnknownAmbiguous)
 		return false
@@ -107,7 +111,7 @@ func (j *judge) behindGateway(f *finder, v *Verdict, a address) bool {
 	}
 	v.Via = g.ID
 	leads := g.Leads()
-	f.offer(mesh.ByGateway, &leads)
+	f.offerKnown(mesh.ByGateway, &leads, g.Cluster)
 	f.reason(mesh.UnknownBehindGateway)
 	return true
 }
@@ -115,13 +119,13 @@ func (j *judge) behindGateway(f *finder, v *Verdict, a address) bool {
 // noPod notes what else the address may be.
 func (j *judge) noPod(f *finder, a address) {
 	if j.near.Cluster != nil {
-		if svc, ok := j.s.ServiceAt(j.near.Cluster.Name, a.ip); ok {
+		if svc, ok := j.at.ServiceAt(j.near.Cluster.Name, a.ip); ok {
 			f.offer(mesh.ByIP, &mesh.End{Namespace: svc.Namespace, Service: svc.Name})
 			f.reason(mesh.UnknownServiceAddress)
 			return
 		}
 	}
-	if _, ok := j.s.NodeAt(j.network, a.ip); ok {
+	if _, ok := j.at.NodeAt(j.network, a.ip); ok {
 		f.reason(mesh.UnknownNodeAddress)
 		return
 	}
@@ -172,7 +176,7 @@ func (j *judge) externalHost() bool {
 }
 
 func (j *judge) soleGateway(cluster string) string {
-	c, ok := j.s.Cluster(cluster)
+	c, ok := j.at.Cluster(cluster)
 	if !ok {
 		return ""
 	}

@@ -49,9 +49,9 @@ const (
 func judgeFrom(t *testing.T, node string, c *Call) Verdict {
 	t.Helper()
 	s := hardMesh(t)
-	near := ResolveNear(s, &Reporter{NodeID: node, TagCluster: "a"})
+	near := ResolveNear(s.At(time.Time{}), &Reporter{NodeID: node, TagCluster: "a"})
 	require.Equal(t, "a", near.End.Cluster)
-	return Judge(s, &near, c)
+	return Judge(s.At(time.Time{}), &near, c)
 }
 
 func TestNearIsNeverAPodThatTheEvidenceExcludes(t *testing.T) {
@@ -77,7 +77,7 @@ func TestNearIsNeverAPodThatTheEvidenceExcludes(t *testing.T) {
 	s := hardMesh(t)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			near := ResolveNear(s, &tt.reporter)
+			near := ResolveNear(s.At(time.Time{}), &tt.reporter)
 			assert.Equal(t, tt.cluster, near.End.Cluster)
 			assert.Equal(t, tt.workload, near.End.Workload)
 			assert.Equal(t, tt.by.String(), near.By.String())
@@ -91,16 +91,16 @@ func TestAnUndescribedClusterHasNoNetwork(t *testing.T) {
 	require.NoError(t, b.Add(&topology.ClusterSpec{Name: "a", Network: "n", Workloads: []topology.WorkloadSpec{
 		{Name: "web", Namespace: "shop", Pods: []topology.PodSpec{{Name: "web-1", Addresses: []netip.Addr{netip.MustParseAddr("10.0.0.1")}}}},
 	}}))
-	near := ResolveNear(b.Build(time.Unix(0, 0)), &Reporter{Address: netip.MustParseAddr("10.0.0.1"), LocalCluster: "new"})
+	near := ResolveNear(b.Build(time.Unix(0, 0)).At(time.Time{}), &Reporter{Address: netip.MustParseAddr("10.0.0.1"), LocalCluster: "new"})
 	assert.Equal(t, mesh.End{Cluster: "new"}, near.End, "the address is one of a cluster that the topology does not know")
 	assert.False(t, near.Conflict)
 }
 
 func TestAResourceInAnotherRegionGivesNoZone(t *testing.T) {
 	s := hardMesh(t)
-	near := ResolveNear(s, &Reporter{Cluster: "a", Pod: "new", Region: "s", Zone: "s-1"})
+	near := ResolveNear(s.At(time.Time{}), &Reporter{Cluster: "a", Pod: "new", Region: "s", Zone: "s-1"})
 	assert.Equal(t, mesh.End{Cluster: "a", Region: "r", Network: "n"}, near.End)
-	near = ResolveNear(s, &Reporter{Cluster: "a", Pod: "new", Zone: "1"})
+	near = ResolveNear(s.At(time.Time{}), &Reporter{Cluster: "a", Pod: "new", Zone: "1"})
 	assert.Equal(t, "r-1", near.End.Zone)
 }
 
@@ -224,8 +224,8 @@ func TestSourceNeedsEvidence(t *testing.T) {
 
 func TestZtunnelIsNeitherEnd(t *testing.T) {
 	s := hardMesh(t)
-	near := ResolveNear(s, &Reporter{NodeID: "ztunnel~10.0.5.5~ztunnel-x.istio-system~d", TagCluster: "a"})
-	v := Judge(s, &near, &Call{
+	near := ResolveNear(s.At(time.Time{}), &Reporter{NodeID: "ztunnel~10.0.5.5~ztunnel-x.istio-system~d", TagCluster: "a"})
+	v := Judge(s.At(time.Time{}), &near, &Call{
 		UpstreamCluster: "outbound|80||db.shop.svc.cluster.local", DownstreamAddress: "10.0.0.1:9", UpstreamAddress: "10.0.0.2:80",
 	})
 	assert.Equal(t, "web", v.Source.Workload)
@@ -234,8 +234,8 @@ func TestZtunnelIsNeitherEnd(t *testing.T) {
 
 func TestTheDefaultClusterIDOfLabelsIsNoCluster(t *testing.T) {
 	s := hardMesh(t)
-	near := ResolveNear(s, &Reporter{NodeID: dualNode, TagCluster: "a"})
-	v := JudgeLabels(s, &near, &Labels{
+	near := ResolveNear(s.At(time.Time{}), &Reporter{NodeID: dualNode, TagCluster: "a"})
+	v := JudgeLabels(s.At(time.Time{}), &near, &Labels{
 		Reporter: "source", Source: mesh.End{Cluster: "Kubernetes", Workload: "web", Namespace: "shop"},
 		Destination: mesh.End{Cluster: "Kubernetes", Workload: "db", Namespace: "shop"},
 	})

@@ -22,13 +22,17 @@ type Labels struct {
 
 // JudgeLabels says who called whom by the labels of an Istio metric. A cluster that the labels do not know stays
 // unknown: it is never taken to be the reporter's.
-func JudgeLabels(s *topology.Snapshot, near *Near, l *Labels) Verdict {
+func JudgeLabels(at topology.View, near *Near, l *Labels) Verdict {
 	var v Verdict
-	v.Source, v.SourceBy, v.SourceConflict = labeled(s, near, &l.Source, l.Reporter == "source")
-	v.Destination, v.DestinationBy, v.DestinationConflict = labeled(s, near, &l.Destination, l.Reporter == "destination")
+	source := labeled(at, near, &l.Source, l.Reporter == "source")
+	v.Source, v.SourceBy = source.result()
+	v.SourceConflict, v.staleSource = source.conflict, source.stale
+	destination := labeled(at, near, &l.Destination, l.Reporter == "destination")
+	v.Destination, v.DestinationBy = destination.result()
+	v.DestinationConflict, v.staleDestination = destination.conflict, destination.stale
 	v.unknownDestination(l)
 	v.TLS = labelTLS(l.Policy, known(l.Source.Principal) != "" && known(l.Destination.Principal) != "")
-	v.finish(s, &l.Stamped)
+	v.finish(at, &l.Stamped)
 	return v
 }
 
@@ -52,7 +56,7 @@ func (v *Verdict) unknownDestination(l *Labels) {
 
 // labeled cleans one end of the labels. The reporter's own end gets what is known of its pod, zone above all, if the
 // labels name its workload: ztunnel and waypoints report for others.
-func labeled(s *topology.Snapshot, near *Near, label *mesh.End, own bool) (mesh.End, mesh.Resolution, bool) {
+func labeled(at topology.View, near *Near, label *mesh.End, own bool) finder {
 	end := mesh.End{
 		Cluster: known(label.Cluster), Region: known(label.Region), Network: known(label.Network),
 		Namespace: known(label.Namespace), Workload: known(label.Workload), Service: known(label.Service),
@@ -60,12 +64,12 @@ func labeled(s *topology.Snapshot, near *Near, label *mesh.End, own bool) (mesh.
 	}
 	end.Zone = envoy.NormalizeZone(end.Region, known(label.Zone))
 	f := finder{}
-	f.offer(mesh.ByLabel, believed(s, &end))
+	f.offer(mesh.ByLabel, believed(at, &end))
 	if own && near.By.Known() && near.End.Workload != "" && near.End.Workload == end.Workload && near.End.Namespace == end.Namespace {
 		f.offer(near.By, &near.End)
+		f.stale = near.Stale && !f.conflict
 	}
-	got, by := f.result()
-	return got, by, f.conflict
+	return f
 }
 
 // labelTLS reads connection_security_policy. It is always unknown at the calling side, where only mutual TLS gives

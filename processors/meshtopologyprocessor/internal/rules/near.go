@@ -13,6 +13,7 @@ package rules
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/otelcol-mesh/otelcol-mesh/internal/envoy"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/mesh"
@@ -58,6 +59,27 @@ type Near struct {
 	EastWest *topology.Gateway
 	// Conflict says that two pieces of evidence excluded each other.
 	Conflict bool
+	// Stale says that the topology told something of it and that nobody confirms its cluster any more.
+	Stale bool
+
+	// named says that Pod was found by its name in a cluster that something told.
+	named bool
+	// unnamed is why nobody could be named by the address; [mesh.UnknownNoEvidence] if nobody had it.
+	unnamed mesh.Resolution
+}
+
+// Holds says whether the reporter is sure to be the same at another time (zero: the newest that is known), so that it
+// need not be resolved again: a cluster has one pod of a name at a time.
+func (n *Near) Holds(at time.Time) bool {
+	if n.Pod == nil || !n.named {
+		return false
+	}
+	_, seen := n.Pod.Since()
+	ended, _, _ := n.Pod.Until()
+	if at.IsZero() {
+		return ended.IsZero()
+	}
+	return !at.Before(seen) && (ended.IsZero() || at.Before(ended))
 }
 
 // Network returns the network the reporter sees addresses in; empty if not known.
@@ -74,8 +96,8 @@ func (n *Near) Network() string {
 	}
 }
 
-// ResolveNear says who the reporter is.
-func ResolveNear(s *topology.Snapshot, r *Reporter) Near {
+// ResolveNear says who the reporter was at the time of the call.
+func ResolveNear(at topology.View, r *Reporter) Near {
 	var n Near
 	node, err := envoy.ParseNodeID(r.NodeID)
 	hasNode := err == nil
@@ -92,30 +114,30 @@ func ResolveNear(s *topology.Snapshot, r *Reporter) Near {
 	if namespace == "" {
 		namespace = known(r.TagNamespace)
 	}
-	cluster, by := claimedCluster(s, r, hasNode)
-	if tag := known(r.TagCluster); tag != "" && tag != cluster && has(s, tag) {
+	cluster, by := claimedCluster(at, r, hasNode)
+	if tag := known(r.TagCluster); tag != "" && tag != cluster && has(at, tag) {
 		n.Conflict = true
 	}
-	n.Pod = findPod(s, r, cluster, namespace, pod, &n)
+	n.Pod = findPod(at, r, cluster, namespace, pod, &n)
 	if n.Pod != nil {
 		n.adopt(r, cluster, by)
 		return n
 	}
-	n.claim(s, r, cluster, by)
+	n.claim(at, r, cluster, by)
 	n.End.Namespace = namespace
 	n.PodName = pod
 	if hasNode {
 		n.End.Service, n.End.Version = known(r.TagService), first(revision(r.TagRevision), n.End.Version)
 	}
-	completeFromTopology(s, &n.End)
+	n.Stale = completeFromTopology(at, &n.End) || n.Stale
 	return n
 }
 
 // claimedCluster returns the cluster that the evidence names, the strongest first: the resource, the proxy's own tag,
 // the cluster the collector was told to be in. Every Istio whose owner set no cluster id says "Kubernetes", so that
 // name counts only if the topology has it.
-func claimedCluster(s *topology.Snapshot, r *Reporter, hasNode bool) (name string, by mesh.Resolution) {
-	if c := known(r.Cluster); c != "" && (c != defaultClusterID || has(s, c)) {
+func claimedCluster(at topology.View, r *Reporter, hasNode bool) (name string, by mesh.Resolution) {
+	if c := known(r.Cluster); c != "" && (c != defaultClusterID || has(at, c)) {
 		switch {
 		case r.PeerMetadata:
 			return c, mesh.ByPeerMetadata
@@ -124,7 +146,7 @@ func claimedCluster(s *topology.Snapshot, r *Reporter, hasNode bool) (name strin
 		}
 		return c, mesh.ByIP
 	}
-	if c := known(r.TagCluster); c != "" && (c != defaultClusterID || has(s, c)) {
+	if c := known(r.TagCluster); c != "" && (c != defaultClusterID || has(at, c)) {
 		return c, mesh.ByTag
 	}
 	if hasNode {
@@ -135,25 +157,27 @@ func claimedCluster(s *topology.Snapshot, r *Reporter, hasNode bool) (name strin
 
 const defaultClusterID = "Kubernetes"
 
-func has(s *topology.Snapshot, cluster string) bool {
-	_, ok := s.Cluster(cluster)
+func has(at topology.View, cluster string) bool {
+	_, ok := at.Cluster(cluster)
 	return ok
 }
 
 // findPod looks the pod up, by name where there is one, else by address. A pod of that name in another cluster than
 // the claimed one is a conflict, and not the reporter.
-func findPod(s *topology.Snapshot, r *Reporter, cluster, namespace, pod string, n *Near) *topology.Pod {
+func findPod(at topology.View, r *Reporter, cluster, namespace, pod string, n *Near) *topology.Pod {
 	if pod != "" {
-		if p, ok := s.ByPod(cluster, namespace, pod); ok {
+		if p, ok := at.ByPod(cluster, namespace, pod); ok {
+			n.named = true
 			return p
 		}
-		return podNamed(s, cluster, namespace, pod, n)
+		return podNamed(at, cluster, namespace, pod, n)
 	}
 	if !r.Address.IsValid() {
 		return nil
 	}
-	p, ok := s.ByAddress(networkOf(s, r, cluster), r.Address)
-	if !ok {
+	p, how := at.ByAddress(networkOf(at, r, cluster), r.Address)
+	if how != topology.Found {
+		n.unnamed = unnamedHolder(how)
 		return nil
 	}
 	said := known(r.Cluster) == cluster || known(r.TagCluster) == cluster
@@ -167,12 +191,12 @@ func findPod(s *topology.Snapshot, r *Reporter, cluster, namespace, pod string, 
 
 // podNamed looks for the pod in every cluster. Names repeat, those of stateful sets above all, and not every cluster is
 // described: a pod whose address is another than the proxy's is another pod.
-func podNamed(s *topology.Snapshot, cluster, namespace, pod string, n *Near) *topology.Pod {
-	p, ok := s.PodNamed(namespace, pod)
+func podNamed(at topology.View, cluster, namespace, pod string, n *Near) *topology.Pod {
+	p, ok := at.PodNamed(namespace, pod)
 	if !ok {
 		return nil
 	}
-	its := s.HasAddress(p, n.Address)
+	its := at.HasAddress(p, n.Address)
 	if cluster == "" && (its || !n.Address.IsValid() || !p.Addressed) {
 		return p
 	}
@@ -183,18 +207,18 @@ func podNamed(s *topology.Snapshot, cluster, namespace, pod string, n *Near) *to
 
 // networkOf returns the network that the reporter's address is valid in; empty if not known. The network of the whole
 // mesh is not taken to be that of a cluster which the topology does not describe.
-func networkOf(s *topology.Snapshot, r *Reporter, cluster string) string {
+func networkOf(at topology.View, r *Reporter, cluster string) string {
 	if r.Network != "" {
 		return r.Network
 	}
 	if cluster != "" {
-		c, ok := s.Cluster(cluster)
+		c, ok := at.Cluster(cluster)
 		if !ok {
 			return ""
 		}
 		return c.Network
 	}
-	network, _ := s.SoleNetwork()
+	network, _ := at.SoleNetwork()
 	return network
 }
 
@@ -205,30 +229,34 @@ func (n *Near) adopt(r *Reporter, claimed string, by mesh.Resolution) {
 	n.PodName = n.Pod.Name
 	n.EastWest = n.Pod.Workload.EastWest
 	n.By = by
+	n.Stale = isStale(n.Cluster)
 	if claimed == "" && r.NodeID == "" && r.Pod == "" {
 		n.By = mesh.ByIP
 	}
 }
 
 // claim takes the claimed cluster without a pod.
-func (n *Near) claim(s *topology.Snapshot, r *Reporter, cluster string, by mesh.Resolution) {
+func (n *Near) claim(at topology.View, r *Reporter, cluster string, by mesh.Resolution) {
 	n.End.Network = r.Network
 	if cluster == "" {
 		n.By = mesh.UnknownNoCluster
 		if r.NodeID == "" && r.Pod == "" && r.TagService == "" {
 			n.By = mesh.UnknownNoEvidence
 			if r.Address.IsValid() {
-				n.By = mesh.UnknownAddressNotFound
+				if n.By = n.unnamed; n.By == mesh.UnknownNoEvidence {
+					n.By = mesh.UnknownAddressNotFound
+				}
 			}
 		}
 		return
 	}
 	n.By = by
 	n.End.Cluster = cluster
-	if c, ok := s.Cluster(cluster); ok {
+	if c, ok := at.Cluster(cluster); ok {
 		n.Cluster = c
 		end := c.End()
 		n.End.Fill(&end)
+		n.Stale = isStale(c)
 	}
 	n.End.Fill(&mesh.End{Region: r.Region, Workload: r.Workload, Version: r.Version})
 	if r.Region == "" || r.Region == n.End.Region {

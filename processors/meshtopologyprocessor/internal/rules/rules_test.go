@@ -68,7 +68,7 @@ func TestResolveNear(t *testing.T) {
 	s := twoClusters(t)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			near := ResolveNear(s, &tt.reporter)
+			near := ResolveNear(s.At(time.Time{}), &tt.reporter)
 			assert.Equal(t, tt.cluster, near.End.Cluster)
 			assert.Equal(t, tt.workload, near.End.Workload)
 			assert.Equal(t, tt.by.String(), near.By.String())
@@ -78,7 +78,7 @@ func TestResolveNear(t *testing.T) {
 }
 
 func TestTheResourceStandsInForAnUnknownPod(t *testing.T) {
-	near := ResolveNear(twoClusters(t), &Reporter{
+	near := ResolveNear(twoClusters(t).At(time.Time{}), &Reporter{
 		Cluster: "a", Namespace: "shop", Pod: "new-1", PeerMetadata: true, NodeID: "sidecar~10.0.0.9~new-1.shop~d",
 		Region: "r", Zone: "2", Workload: "new", Version: "v9", Network: "n",
 	})
@@ -114,7 +114,7 @@ func TestRole(t *testing.T) {
 	s := twoClusters(t)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			j := judgeOf(s, &tt.near, &tt.call)
+			j := judgeOf(s.At(time.Time{}), &tt.near, &tt.call)
 			assert.Equal(t, tt.want, j.role())
 		})
 	}
@@ -122,7 +122,7 @@ func TestRole(t *testing.T) {
 
 func TestMergeKeepsTheStronger(t *testing.T) {
 	s := twoClusters(t)
-	near := ResolveNear(s, &Reporter{NodeID: webNode, TagCluster: "a"})
+	near := ResolveNear(s.At(time.Time{}), &Reporter{NodeID: webNode, TagCluster: "a"})
 	tests := []struct {
 		name    string
 		stamped mesh.End
@@ -138,7 +138,7 @@ func TestMergeKeepsTheStronger(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			v := Judge(s, &near, &Call{
+			v := Judge(s.At(time.Time{}), &near, &Call{
 				UpstreamCluster: "outbound|80||db.shop.svc.cluster.local", UpstreamAddress: "10.0.0.2:80",
 				Stamped: Verdict{Destination: tt.stamped, DestinationBy: tt.by, TLS: mesh.TLSUnknown},
 			})
@@ -154,13 +154,13 @@ func TestMergeKeepsTheStronger(t *testing.T) {
 
 func TestUpstreamAddressOfTheCallerIsNoDestination(t *testing.T) {
 	s := twoClusters(t)
-	near := ResolveNear(s, &Reporter{NodeID: webNode, TagCluster: "a"})
+	near := ResolveNear(s.At(time.Time{}), &Reporter{NodeID: webNode, TagCluster: "a"})
 	call := Call{Kind: ClientKind, UpstreamCluster: "outbound|80||db.shop.svc.cluster.local", UpstreamAddress: "10.0.0.1", UpstreamMayBeOwn: true}
-	v := Judge(s, &near, &call)
+	v := Judge(s.At(time.Time{}), &near, &call)
 	assert.Equal(t, mesh.UnknownNoAddress.String(), v.DestinationBy.String())
 	assert.Equal(t, "db", v.Destination.Service)
 	call.UpstreamMayBeOwn = false
-	v = Judge(s, &near, &call)
+	v = Judge(s.At(time.Time{}), &near, &call)
 	assert.Equal(t, "web", v.Destination.Workload, "a pod may call itself")
 }
 
@@ -184,18 +184,18 @@ func FuzzJudge(f *testing.F) {
 	f.Add("outbound_.80_._.db.shop.svc.cluster.local", "20.0.0.1:15443", "-", ";;;;b", "", "router~10.0.0.1~ew.istio-system~d", uint8(0))
 	f.Add("inbound-vip|80|http|h", "envoy://connect_originate/10.0.0.2:80", "[::1]:1", ";;;;", "spiffe://", "waypoint~~x~", uint8(1))
 	f.Fuzz(func(t *testing.T, cluster, up, down, metadata, san, node string, kind uint8) {
-		near := ResolveNear(s, &Reporter{NodeID: node})
+		near := ResolveNear(s.At(time.Time{}), &Reporter{NodeID: node})
 		call := Call{
 			Kind: Kind(kind % 3), UpstreamCluster: cluster, UpstreamAddress: up, DownstreamAddress: down,
 			EndpointMetadata: metadata, PeerSAN: san,
 		}
-		v := Judge(s, &near, &call)
+		v := Judge(s.At(time.Time{}), &near, &call)
 		if v.SourceBy.Known() != v.Source.Known() || v.DestinationBy.Known() != v.Destination.Known() {
 			t.Fatalf("an end has a cluster exactly if something told it: %+v", v)
 		}
 		// The verdict, stamped and judged again, must stand.
 		call.Stamped = v
-		again := Judge(s, &near, &call)
+		again := Judge(s.At(time.Time{}), &near, &call)
 		again.SourceConflict, again.DestinationConflict = v.SourceConflict, v.DestinationConflict
 		if again != v {
 			t.Fatalf("judged again:\n%+v\n%+v", v, again)

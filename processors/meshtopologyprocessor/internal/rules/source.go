@@ -5,28 +5,31 @@ package rules
 import (
 	"github.com/otelcol-mesh/otelcol-mesh/internal/envoy"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/mesh"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/topology"
 )
 
 // source finds the calling end as a proxy at or near the called end saw it.
 func (j *judge) source(v *Verdict) {
 	var f finder
-	f.offer(mesh.ByTag, believed(j.s, &j.call.SourceTag))
+	f.offer(mesh.ByTag, believed(j.at, &j.call.SourceTag))
 	normalizeZone(&j.call.DownstreamPeer)
 	if gateway, ok := j.gatewayWorkload(&j.call.DownstreamPeer); ok {
 		// Some versions name the east/west gateway as the peer. It is not: it carried the call.
 		v.Via = gateway
 		f.reason(mesh.UnknownBehindGateway)
 	} else {
-		f.offer(mesh.ByPeerMetadata, believed(j.s, &j.call.DownstreamPeer))
+		f.offer(mesh.ByPeerMetadata, believed(j.at, &j.call.DownstreamPeer))
 	}
-	identity, trustCluster := j.identity(j.call.PeerSAN)
+	identity, trusted := j.identity(j.call.PeerSAN)
 	f.offer(mesh.ByTrustDomain, &identity)
 	j.sourceByAddress(&f, v)
-	if trustCluster.Cluster != "" && !f.by.Known() {
-		f.offer(mesh.ByTrustDomain, &trustCluster)
+	if trusted != nil && !f.by.Known() {
+		whole := trusted.End()
+		f.offerKnown(mesh.ByTrustDomain, &whole, trusted)
 	}
 	v.Source, v.SourceBy = f.result()
 	v.SourceConflict = v.SourceConflict || f.conflict
+	v.staleSource = f.stale
 }
 
 // sourceByAddress looks the address up that the call came from.
@@ -40,12 +43,12 @@ func (j *judge) sourceByAddress(f *finder, v *Verdict) {
 		f.reason(mesh.UnknownNoNetwork)
 		return
 	}
-	if g, ok := j.s.OwnGateway(j.network, a.ip); ok {
+	if g, ok := j.at.OwnGateway(j.network, a.ip); ok {
 		v.Via = g.ID
 		f.reason(mesh.UnknownBehindGateway)
 		return
 	}
-	if _, ok := j.s.NodeAt(j.network, a.ip); ok {
+	if _, ok := j.at.NodeAt(j.network, a.ip); ok {
 		f.reason(mesh.UnknownNodeAddress)
 		return
 	}
@@ -55,27 +58,29 @@ func (j *judge) sourceByAddress(f *finder, v *Verdict) {
 		f.reason(mesh.UnknownCrossNetwork)
 		return
 	}
-	if pod, ok := j.s.ByAddress(j.network, a.ip); ok {
+	pod, how := j.at.ByAddress(j.network, a.ip)
+	if how == topology.Found {
 		end := pod.End()
-		f.offer(mesh.ByIP, &end)
+		f.offerKnown(mesh.ByIP, &end, pod.Workload.Cluster)
 		if f.conflict {
 			f.reason(mesh.UnknownConflict)
 		}
 		return
 	}
+	f.reason(unnamedHolder(how))
 	f.reason(mesh.UnknownAddressNotFound)
 }
 
 // identity reads a SPIFFE id: it always tells the principal and the namespace, and the cluster only if exactly one
 // cluster has the trust domain.
-func (j *judge) identity(san string) (end, cluster mesh.End) {
+func (j *judge) identity(san string) (end mesh.End, cluster *topology.Cluster) {
 	id, err := envoy.ParseSPIFFE(san)
 	if err != nil {
-		return end, cluster
+		return end, nil
 	}
 	end.Principal, end.Namespace = san, id.Namespace
-	if c, ok := j.s.TrustDomain(id.TrustDomain); ok {
-		cluster = c.End()
+	if c, ok := j.at.TrustDomain(id.TrustDomain); ok {
+		cluster = c
 	}
 	return end, cluster
 }
@@ -85,7 +90,7 @@ func (j *judge) gatewayWorkload(end *mesh.End) (id string, ok bool) {
 	if end.Workload == "" {
 		return "", false
 	}
-	w, ok := j.s.Workload(end.Cluster, end.Namespace, end.Workload)
+	w, ok := j.at.Workload(end.Cluster, end.Namespace, end.Workload)
 	if !ok || w.EastWest == nil {
 		return "", false
 	}

@@ -29,8 +29,8 @@ func revision(value string) string {
 
 // believed drops the cluster that an end claims if it is the id that every Istio has whose owner set none: it counts only
 // if the topology has a cluster of that name.
-func believed(s *topology.Snapshot, end *mesh.End) *mesh.End {
-	if end.Cluster == defaultClusterID && !has(s, defaultClusterID) {
+func believed(at topology.View, end *mesh.End) *mesh.End {
+	if end.Cluster == defaultClusterID && !has(at, defaultClusterID) {
 		end.Cluster = ""
 	}
 	return end
@@ -109,18 +109,29 @@ func NoUpstream(flags string) bool {
 }
 
 // completeFromTopology adds to an end with a known cluster what the topology knows of that cluster and workload. A zone
-// is added only if all pods of the workload are in it.
-func completeFromTopology(s *topology.Snapshot, end *mesh.End) {
+// is added only if all pods of the workload are in it. stale says that something was added and that nobody confirms the
+// cluster any more.
+func completeFromTopology(at topology.View, end *mesh.End) (stale bool) {
 	complete := end.Region != "" && end.Zone != "" && end.Network != "" && end.Service != "" && end.Version != "" && end.Principal != ""
 	if end.Cluster == "" || complete {
-		return
+		return false
 	}
-	c, ok := s.Cluster(end.Cluster)
+	c, ok := at.Cluster(end.Cluster)
 	if !ok {
-		return
+		return false
 	}
+	if isStale(c) {
+		before := *end
+		fillFromTopology(at, c, end)
+		return *end != before
+	}
+	fillFromTopology(at, c, end)
+	return false
+}
+
+func fillFromTopology(at topology.View, c *topology.Cluster, end *mesh.End) {
 	if end.Workload != "" && end.Namespace != "" {
-		if w, ok := s.Workload(end.Cluster, end.Namespace, end.Workload); ok {
+		if w, ok := at.Workload(end.Cluster, end.Namespace, end.Workload); ok {
 			whole := w.End()
 			end.Fill(&whole)
 		}
