@@ -43,6 +43,7 @@ import (
 	"github.com/otelcol-mesh/otelcol-mesh/processors/envoysemconvprocessor"
 	"github.com/otelcol-mesh/otelcol-mesh/processors/meshtopologyprocessor"
 	"github.com/otelcol-mesh/otelcol-mesh/receivers/envoyreceiver"
+	"github.com/otelcol-mesh/otelcol-mesh/receivers/meshinventoryreceiver"
 )
 
 // Factories returns the factories of every component in builder-config.yaml. It fails only if two of one kind share a
@@ -61,6 +62,7 @@ func Factories() (otelcol.Factories, error) {
 	}
 	if f.Receivers, err = otelcol.MakeFactoryMap[receiver.Factory](
 		envoyreceiver.NewFactory(),
+		meshinventoryreceiver.NewFactory(),
 		otlpreceiver.NewFactory(),
 		prometheusreceiver.NewFactory(),
 	); err != nil {

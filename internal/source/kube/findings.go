@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kube
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/otelcol-mesh/otelcol-mesh/internal/topology"
+)
+
+// findingsOnce remembers what was reported, so that a finding that stays comes once.
+type findingsOnce struct {
+	mu       sync.Mutex
+	reported map[[2]string]string
+}
+
+// maxRemembered bounds the memory for hostile clusters. When it is full it starts anew, and findings may come again.
+const maxRemembered = 4096
+
+func (f *findingsOnce) news(kind, subject, detail string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	key := [2]string{kind, subject}
+	if f.reported[key] == detail {
+		return false
+	}
+	if f.reported == nil || len(f.reported) >= maxRemembered {
+		f.reported = map[[2]string]string{}
+	}
+	f.reported[key] = detail
+	return true
+}
+
+func (s *Source) report(kind, subject, detail string) {
+	if !s.once.news(kind, subject, detail) {
+		return
+	}
+	s.settings.Logger.Warn(detail, "finding", kind, "subject", subject)
+	s.settings.Report(topology.Finding{
+		Kind: kind, Cluster: s.settings.Cluster, Subject: subject, Detail: detail, At: s.settings.Now(),
+	})
+}
+
+func (s *Source) reportForbidden(subject, verbs string, err error) {
+	s.report(topology.KindKubernetesForbidden, subject, fmt.Sprintf(
+		"the API server does not let the collector %s %s; grant it, or accept that what it tells stays unknown: %v", verbs, subject, err))
+}
+
+func (s *Source) reportInvalid(subject, detail string) {
+	s.report(topology.KindInvalidObject, subject, detail)
+}
+
+// outageAfter is how long the API server must fail before it is a finding. A rolling upgrade of it takes seconds.
+const outageAfter = 10 * time.Second
+
+// outage is a time without the API server.
+type outage struct {
+	mu       sync.Mutex
+	since    time.Time
+	reported bool
+	last     string
+}
+
+func (o *outage) text() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.last
+}
+
+// reached ends an outage.
+func (s *Source) reached() {
+	s.outage.mu.Lock()
+	defer s.outage.mu.Unlock()
+	s.outage.since, s.outage.reported, s.outage.last = time.Time{}, false, ""
+}
+
+// failed counts a failure, and reports the outage that it belongs to when that has lasted.
+func (s *Source) failed(err error) {
+	if err == nil {
+		return
+	}
+	s.counters.failures.Add(1)
+	now := s.settings.Now()
+	o := &s.outage
+	o.mu.Lock()
+	o.last = err.Error()
+	if o.since.IsZero() {
+		o.since = now
+	}
+	since := o.since
+	news := !o.reported && now.Sub(since) >= outageAfter
+	o.reported = o.reported || news
+	o.mu.Unlock()
+	if news {
+		s.report(topology.KindKubernetesUnreachable, s.settings.Cluster, fmt.Sprintf(
+			"the API server has not answered since %s; what is known of the cluster grows old: %v", since.UTC().Format(time.RFC3339), err))
+	}
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kube
+
+// Labels and annotations that the source reads.
+const (
+	labelNetwork           = "topology.istio.io/network"
+	labelLocality          = "topology.istio.io/locality"
+	labelOldLocality       = "istio-locality"
+	labelGatewayPort       = "networking.istio.io/gatewayPort"
+	labelRevision          = "istio.io/rev"
+	labelTag               = "istio.io/tag"
+	labelWorkload          = "service.istio.io/workload-name"
+	labelCanonicalName     = "service.istio.io/canonical-name"
+	labelCanonicalRevision = "service.istio.io/canonical-revision"
+	labelAppName           = "app.kubernetes.io/name"
+	labelAppVersion        = "app.kubernetes.io/version"
+	labelApp               = "app"
+	labelVersion           = "version"
+	labelTemplateHash      = "pod-template-hash"
+	labelRolloutHash       = "rollouts-pod-template-hash"
+	labelRegion            = "topology.kubernetes.io/region"
+	labelZone              = "topology.kubernetes.io/zone"
+	labelOldRegion         = "failure-domain.beta.kubernetes.io/region"
+	labelOldZone           = "failure-domain.beta.kubernetes.io/zone"
+	labelAKSCluster        = "kubernetes.azure.com/cluster"
+	labelServiceName       = "kubernetes.io/service-name"
+	annotationAutoGroup    = "istio.io/autoRegistrationGroup"
+)
+
+// first returns the first of the labels that is set.
+func first(labels map[string]string, names ...string) string {
+	for _, name := range names {
+		if v := labels[name]; v != "" {
+			return v
+		}
+	}
+	return ""
+}

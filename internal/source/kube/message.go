@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kube
+
+import (
+	"time"
+
+	"github.com/otelcol-mesh/otelcol-mesh/internal/topology"
+)
+
+// message is what a watcher tells the engine.
+type message struct {
+	watcher *watcher
+	kind    messageKind
+	name    topology.ObjectName
+	value   any
+	// listing counts the listings: what the last one did not bring is gone.
+	listing  uint32
+	observed time.Time
+}
+
+type messageKind uint8
+
+const (
+	messageItem messageKind = iota
+	messageGone
+	// messageSynced ends a listing.
+	messageSynced
+	// messageAbsent says that the cluster does not have the resource, messageRefused that it may not be read.
+	messageAbsent
+	messageRefused
+	// messageExpect says how many objects a listing will bring, about.
+	messageExpect
+	// messageCluster brings the uid and the version of the cluster.
+	messageCluster
+)

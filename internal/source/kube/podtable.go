@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kube
+
+import (
+	"encoding/binary"
+	"hash/maphash"
+	"time"
+
+	"github.com/otelcol-mesh/otelcol-mesh/internal/topology"
+)
+
+// podRow is all that stays of a pod that was told.
+type podRow struct {
+	uid topology.UID
+	// hash is of all that is told, addresses of the addresses alone.
+	hash, addresses uint64
+	// seen is the first Seen of the addresses, in Unix nanoseconds.
+	seen int64
+	// ending is the earliest moment at which the pod may have given up its addresses, in Unix nanoseconds; 0 as long as
+	// nobody asked to delete it.
+	ending  int64
+	listing uint32
+	ended   bool
+	// workload names gateways.
+	workload string
+	slot     slot
+}
+
+// slot is where a pod is among those that are to be told, as long as the epoch is the present one.
+type slot struct{ epoch, index uint32 }
+
+// podTable tells what changed about pods. It has one for pods and one for WorkloadEntries.
+type podTable struct {
+	rows map[topology.ObjectName]podRow
+	seed maphash.Seed
+	// salt changes when what is told of all pods may have.
+	salt uint64
+	// upsert and end tell.
+	upsert func(*topology.PodState, *slot)
+	end    func(topology.PodEnd, slot)
+}
+
+func newPodTable(upsert func(*topology.PodState, *slot), end func(topology.PodEnd, slot)) *podTable {
+	return &podTable{rows: map[topology.ObjectName]podRow{}, seed: maphash.MakeSeed(), upsert: upsert, end: end}
+}
+
+func (t *podTable) put(m *message, item *podItem) {
+	state := &item.state
+	old, known := t.rows[m.name]
+	held := known && !old.ended
+	if held && old.uid != state.UID {
+		// Another pod of the name, and the end of the first was missed.
+		t.end(old.missed(m.name, m.observed), old.slot)
+		old.slot = slot{}
+		held = false
+	}
+	now := podRow{uid: state.UID, listing: m.listing, ended: item.ended, workload: state.Workload, slot: old.slot}
+	if item.ended {
+		if held {
+			t.end(topology.PodEnd{
+				Namespace: m.name.Namespace, Name: m.name.Name, UID: old.uid, Earliest: item.earliest, Latest: item.latest,
+			}, old.slot)
+			now.slot = slot{}
+		}
+		t.rows[m.name] = now
+		return
+	}
+	if now.ending = old.endingOf(state.UID); now.ending == 0 && !item.ending.IsZero() {
+		now.ending = item.ending.UnixNano()
+	}
+	now.hash, now.addresses = t.hash(state)
+	now.seen = state.Seen.UnixNano()
+	if held && old.addresses == now.addresses && len(state.Addresses) > 0 && old.seen < now.seen {
+		now.seen = old.seen
+		state.Seen = time.Unix(0, old.seen)
+		if state.Since.After(state.Seen) {
+			state.Since = state.Seen
+		}
+	}
+	if !held || old.hash != now.hash {
+		t.upsert(state, &now.slot)
+	}
+	t.rows[m.name] = now
+}
+
+func (t *podTable) drop(m *message) {
+	old, known := t.rows[m.name]
+	if !known {
+		return
+	}
+	delete(t.rows, m.name)
+	if old.ended {
+		return
+	}
+	end := topology.PodEnd{Namespace: m.name.Namespace, Name: m.name.Name, UID: old.uid, Earliest: m.observed, Latest: m.observed}
+	if gone, ok := m.value.(podGone); ok {
+		end.Earliest, end.Latest = gone.earliest, gone.latest
+	}
+	// The last event tells when the pod was taken out of the API server, which a kubelet asks for when the sandbox is gone
+	// for a while; the first one told when the end began.
+	if old.ending != 0 {
+		end.Earliest = earlier(end.Earliest, time.Unix(0, old.ending))
+	}
+	t.end(end, old.slot)
+}
+
+// sweep ends the pods that a listing did not bring. They ended while nobody watched, and so may others have that held
+// their addresses after them.
+func (t *podTable) sweep(m *message) {
+	for name, row := range t.rows {
+		if row.listing == m.listing {
+			continue
+		}
+		delete(t.rows, name)
+		if !row.ended {
+			t.end(row.missed(name, m.observed), row.slot)
+		}
+	}
+}
+
+// missed is the end of a pod that ended while nobody watched.
+func (r *podRow) missed(name topology.ObjectName, observed time.Time) topology.PodEnd {
+	end := topology.PodEnd{Namespace: name.Namespace, Name: name.Name, UID: r.uid, Latest: observed, Gap: true}
+	if r.ending != 0 {
+		end.Earliest = time.Unix(0, r.ending)
+	}
+	return end
+}
+
+// endingOf is when the end of the pod with the uid began, 0 if it is another pod's row.
+func (r *podRow) endingOf(uid topology.UID) int64 {
+	if r.uid != uid {
+		return 0
+	}
+	return r.ending
+}
+
+// hash leaves out Seen: it is new each time a pod is seen, and that is no news.
+func (t *podTable) hash(p *topology.PodState) (all, addresses uint64) {
+	var h maphash.Hash
+	h.SetSeed(t.seed)
+	for _, a := range p.Addresses {
+		b := a.As16()
+		h.Write(b[:])
+	}
+	addresses = h.Sum64()
+	for _, text := range [...]string{
+		p.Name, p.Namespace, p.Node, p.Network, p.Region, p.Zone, p.Workload, p.Kind, p.Service, p.Version, p.ServiceAccount,
+	} {
+		h.WriteString(text)
+		h.WriteByte(0)
+	}
+	var b [8]byte
+	if len(p.Addresses) > 0 && p.Since != p.Seen {
+		binary.LittleEndian.PutUint64(b[:], uint64(p.Since.Unix()))
+		h.Write(b[:])
+	}
+	binary.LittleEndian.PutUint64(b[:], t.salt)
+	h.Write(b[:])
+	if p.HostNetwork {
+		h.WriteByte(1)
+	}
+	return h.Sum64(), addresses
+}
