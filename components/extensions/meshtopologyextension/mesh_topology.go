@@ -4,42 +4,62 @@ package meshtopologyextension
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"net"
+	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componentstatus"
 	"go.opentelemetry.io/collector/extension"
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
 
+	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/meshtopologyextension/internal/admin"
+	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/meshtopologyextension/internal/findings"
 	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/meshtopologyextension/internal/metadata"
-	"github.com/otelcol-mesh/otelcol-mesh/internal/source/static"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/source/inventory"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/source/kube"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/topology"
 )
 
 var (
 	_ Topology            = (*meshTopology)(nil)
+	_ InventorySink       = (*meshTopology)(nil)
+	_ FindingSink         = (*meshTopology)(nil)
 	_ extension.Extension = (*meshTopology)(nil)
 )
 
-// meshTopology runs the source and hands its snapshots out.
+// errInventoryOff is returned for messages that nobody wants.
+var errInventoryOff = errors.New("the source 'inventory' of the mesh_topology extension is off; write 'inventory: {directory: …}' there, " +
+	"or do not send inventories to this collector")
+
+// meshTopology runs the sources and the writer, and hands snapshots out.
 type meshTopology struct {
 	config    *Config
+	id        component.ID
+	version   string
 	logger    *zap.Logger
 	telemetry *metadata.TelemetryBuilder
 	host      component.Host
+	now       func() time.Time
+	openKube  func(kube.Settings) (kubeSource, error)
 
-	store topology.Store
-	// staleSince is when the source stopped confirming the snapshot, in Unix nanoseconds; 0 while it does.
-	staleSince atomic.Int64
+	store    topology.Store
+	findings *findings.Table
+	engine   *engine
+	feeds    []feed
+	server   *http.Server
+	listener net.Listener
+	// troubles is the status that was reported last; only the engine's goroutine uses it.
+	troubles string
 
-	cancel context.CancelFunc
-	done   sync.WaitGroup
-	stop   sync.Once
+	cancelFeeds, cancelEngine context.CancelFunc
+	// running are the feeds and the server, writing is the engine.
+	running, writing sync.WaitGroup
+	stop             sync.Once
 }
 
 func newMeshTopology(set extension.Settings, config *Config) (*meshTopology, error) {
@@ -47,99 +67,195 @@ func newMeshTopology(set extension.Settings, config *Config) (*meshTopology, err
 	if err != nil {
 		return nil, fmt.Errorf("creating the extension's metrics: %w", err)
 	}
-	return &meshTopology{config: config, logger: set.Logger, telemetry: telemetry}, nil
+	m := &meshTopology{
+		config: config, id: set.ID, version: set.BuildInfo.Version, logger: set.Logger, telemetry: telemetry, now: time.Now,
+		openKube: func(s kube.Settings) (kubeSource, error) { return kube.New(s) },
+	}
+	m.findings = findings.New(func() time.Time { return m.now() })
+	m.engine = newEngine(config, set.Logger, telemetry, &m.store, m.findings, func() time.Time { return m.now() })
+	return m, nil
 }
 
 // Snapshot implements [Topology].
 func (m *meshTopology) Snapshot() *topology.Snapshot { return m.store.Snapshot() }
 
-// Start reads the topology once, so that a bad file stops the collector before it stamps anything, then keeps reading.
+// AcceptInventory implements [InventorySink].
+func (m *meshTopology) AcceptInventory(ctx context.Context, message *inventory.Message) error {
+	if m.engine.assembler == nil {
+		return rejected("off", errInventoryOff)
+	}
+	return m.engine.do(ctx, func() error { return m.engine.accept(message) })
+}
+
+// ReportFinding implements [FindingSink].
+func (m *meshTopology) ReportFinding(f topology.Finding) { m.engine.report(f) }
+
+// Start reads what is there at once, the disk copy and the file, so that nothing is stamped without it and a bad file
+// stops the collector. The API servers and the inventories follow when they come.
 func (m *meshTopology) Start(_ context.Context, host component.Host) error {
 	m.host = host
-	source := static.New(static.Settings{
-		File:     m.config.Static.File,
-		Interval: m.config.Static.ReloadInterval,
-		Limits:   topology.Limits{MaxClusters: m.config.MaxClusters, MaxPods: m.config.MaxPods},
-		Publish:  m.store.Set,
-		Report:   m.report,
-	})
-	if err := source.Load(); err != nil {
+	if err := m.start(); err != nil {
+		return errors.Join(err, m.Shutdown(context.Background()))
+	}
+	return nil
+}
+
+func (m *meshTopology) start() error {
+	e := m.engine
+	if c := m.config.Inventory.Get(); c != nil {
+		e.copy = newDiskCopy(e, c, m.id)
+		if err := e.copy.load(); err != nil {
+			return err
+		}
+		m.feeds = append(m.feeds, &inventoryFeed{e})
+	}
+	if c := m.config.RemoteSecrets.Get(); c != nil {
+		m.feeds = append(m.feeds, newRemoteFeed(e, c, m.version))
+	}
+	if c := m.config.Kubernetes.Get(); c != nil {
+		m.feeds = append(m.feeds, newKubernetesFeed(e, c, m.version, m.openKube))
+	}
+	if c := m.config.Static.Get(); c != nil {
+		m.feeds = append(m.feeds, newStaticFeed(e, c))
+	}
+	for _, f := range m.feeds {
+		if err := f.start(); err != nil {
+			return err
+		}
+	}
+	e.publish()
+	if err := m.listen(); err != nil {
 		return err
 	}
 	if err := m.observe(); err != nil {
 		return fmt.Errorf("registering the extension's gauges: %w", err)
 	}
-	m.logLoaded("topology loaded")
-	ctx, cancel := context.WithCancel(context.Background())
-	m.cancel = cancel
-	m.done.Go(func() { source.Run(ctx) })
+	stats := m.Snapshot().Stats()
+	m.logger.Info("topology loaded", zap.Int("clusters", stats.Clusters), zap.Int("workloads", stats.Workloads),
+		zap.Int("pods", stats.Pods), zap.Int("gateways", stats.Gateways))
+	m.run()
 	return nil
 }
 
-// Shutdown stops reading. It may be called twice and without Start.
+// run starts the goroutines: sources, the writer, the disk copy and the admin port.
+func (m *meshTopology) run() {
+	e := m.engine
+	e.every = append(e.every, m.check)
+	var feeds, writer context.Context
+	feeds, m.cancelFeeds = context.WithCancel(context.Background())
+	writer, m.cancelEngine = context.WithCancel(context.Background())
+	if e.copy != nil {
+		e.copy.writing.Go(e.copy.run)
+	}
+	m.writing.Go(func() { e.run(writer) })
+	for _, f := range m.feeds {
+		m.running.Go(func() { f.run(feeds) })
+	}
+	if m.server != nil {
+		m.running.Go(func() {
+			if err := m.server.Serve(m.listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
+				m.logger.Error("the admin port ended", zap.Error(err))
+			}
+		})
+	}
+}
+
+// Shutdown ends the sources, takes what waits, and writes the disk copy. It may be called twice and without Start.
 func (m *meshTopology) Shutdown(context.Context) error {
 	m.stop.Do(func() {
-		if m.cancel != nil {
-			m.cancel()
+		if m.server != nil {
+			_ = m.server.Close()
+			_ = m.listener.Close()
 		}
-		m.done.Wait()
+		if m.cancelFeeds != nil {
+			m.cancelFeeds()
+			m.running.Wait()
+			m.cancelEngine()
+			m.writing.Wait()
+			if c := m.engine.copy; c != nil {
+				c.finish(m.engine.content())
+			}
+		}
 		m.telemetry.Shutdown()
 	})
 	return nil
 }
 
-var (
-	succeeded = metric.WithAttributeSet(attribute.NewSet(attribute.String("outcome", "success")))
-	failed    = metric.WithAttributeSet(attribute.NewSet(attribute.String("outcome", "failure")))
-)
-
-// report takes the news of each reading from the source.
-func (m *meshTopology) report(err error) {
-	ctx := context.Background()
+// check reports what is wrong with the sources as the component's status, when that changes.
+func (m *meshTopology) check(now time.Time) {
+	var troubles []error
+	for _, f := range m.feeds {
+		if err := f.check(now); err != nil {
+			troubles = append(troubles, err)
+		}
+	}
+	err := errors.Join(troubles...)
+	text := ""
 	if err != nil {
-		m.staleSince.CompareAndSwap(0, time.Now().UnixNano())
-		m.telemetry.ExtensionMeshTopologyReloads.Add(ctx, 1, failed)
-		m.logger.Error("topology could not be read again, keeping the last good one", zap.Error(err),
-			zap.Time("built", m.Snapshot().Built()))
+		text = err.Error()
+	}
+	if text == m.troubles {
+		return
+	}
+	m.troubles = text
+	if err != nil {
 		componentstatus.ReportStatus(m.host, componentstatus.NewRecoverableErrorEvent(err))
 		return
 	}
-	m.staleSince.Store(0)
-	m.telemetry.ExtensionMeshTopologyReloads.Add(ctx, 1, succeeded)
-	m.logLoaded("topology read again")
 	componentstatus.ReportStatus(m.host, componentstatus.NewEvent(componentstatus.StatusOK))
 }
 
-func (m *meshTopology) logLoaded(message string) {
-	stats := m.Snapshot().Stats()
-	m.logger.Info(message, zap.String("file", m.config.Static.File), zap.Int("clusters", stats.Clusters),
-		zap.Int("workloads", stats.Workloads), zap.Int("pods", stats.Pods), zap.Int("gateways", stats.Gateways))
+// listen opens the admin port.
+func (m *meshTopology) listen() error {
+	endpoint := m.config.Admin.Endpoint
+	if endpoint == "" {
+		return nil
+	}
+	listener, err := net.Listen("tcp", endpoint)
+	if err != nil {
+		return fmt.Errorf("cannot listen on 'admin::endpoint': %w", err)
+	}
+	// The name localhost could be made to lead elsewhere.
+	if host, _, err := net.SplitHostPort(listener.Addr().String()); err != nil || !loopback(host) {
+		return errors.Join(fmt.Errorf("'admin::endpoint' %q leads to %s, which other machines can reach: write 127.0.0.1 or [::1]", endpoint, listener.Addr()),
+			listener.Close())
+	}
+	m.listener = listener
+	m.server = admin.Serve(admin.New(admin.Settings{
+		Snapshot: m.Snapshot, Findings: m.findings.List, Status: m.status, Now: m.now,
+		Source: func(cluster string) string { return (*m.engine.sources.Load())[cluster] },
+	}))
+	m.server.ErrorLog = zap.NewStdLog(m.logger)
+	m.logger.Info("serving the topology as JSON", zap.String("endpoint", listener.Addr().String()))
+	return nil
 }
 
-func (m *meshTopology) observe() error {
-	if err := m.telemetry.RegisterExtensionMeshTopologyClustersCallback(func(_ context.Context, o metric.Int64Observer) error {
-		o.Observe(int64(m.Snapshot().Stats().Clusters))
-		return nil
-	}); err != nil {
-		return err
+// status is what the admin port tells beside the snapshot.
+func (m *meshTopology) status() admin.Status {
+	e := m.engine
+	out := admin.Status{Queue: admin.Queue{Length: len(e.queue), Capacity: cap(e.queue)}, Counters: map[string]uint64{}}
+	for _, f := range m.feeds {
+		out.Sources = append(out.Sources, f.status()...)
 	}
-	if err := m.telemetry.RegisterExtensionMeshTopologyPodsCallback(func(_ context.Context, o metric.Int64Observer) error {
-		o.Observe(int64(m.Snapshot().Stats().Pods))
-		return nil
-	}); err != nil {
-		return err
+	if e.copy != nil {
+		state := e.copy.status()
+		out.DiskCopy = &state
 	}
-	return m.telemetry.RegisterExtensionMeshTopologySnapshotAgeCallback(func(_ context.Context, o metric.Float64Observer) error {
-		o.Observe(m.age().Seconds())
-		return nil
+	t := e.totals.Load()
+	for kind, n := range t.refused() {
+		out.Counters["refused_"+kind] = n
+	}
+	if e.assembler != nil {
+		for result, n := range t.messages() {
+			out.Counters["inventory_messages_"+result] = n
+		}
+	}
+	requests := m.requests()
+	maps.Copy(out.Counters, map[string]uint64{
+		"history_evicted": t.writer.HistoryEvicted, "address_conflicts": t.writer.AddressConflicts, "unknown_ends": t.writer.UnknownEnds,
+		"overruled": t.overruled, "findings_dropped": uint64(m.findingsDropped()), "kubernetes_requests": requests.Requests,
+		"kubernetes_lists": requests.Lists, "kubernetes_watches": requests.Watches, "kubernetes_events": requests.Events,
+		"kubernetes_failures": requests.Failures, "kubernetes_bytes_read": requests.BytesRead,
 	})
-}
-
-// age is how long the source has not confirmed the snapshot: zero while the file is there and good, however old it is.
-func (m *meshTopology) age() time.Duration {
-	since := m.staleSince.Load()
-	if since == 0 {
-		return 0
-	}
-	return time.Since(time.Unix(0, since))
+	return out
 }

@@ -28,7 +28,7 @@ func (w *watcher) list(ctx context.Context, path string) error {
 			return err
 		}
 		observed := w.source.settings.Now()
-		if err := meta.EachListItem(page, func(obj runtime.Object) error { return w.item(ctx, obj, observed) }); err != nil {
+		if err := meta.EachListItem(page, func(obj runtime.Object) error { return w.item(ctx, obj, observed, true) }); err != nil {
 			return err
 		}
 		list, err := meta.ListAccessor(page)

@@ -17,6 +17,8 @@ type message struct {
 	// listing counts the listings: what the last one did not bring is gone.
 	listing  uint32
 	observed time.Time
+	// listed says that an item comes from a listing: what was there before it, nobody saw.
+	listed bool
 }
 
 type messageKind uint8

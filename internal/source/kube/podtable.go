@@ -22,6 +22,8 @@ type podRow struct {
 	ending  int64
 	listing uint32
 	ended   bool
+	// unseen says that nobody watched when the pod got its addresses: another may have had them shortly before.
+	unseen bool
 	// workload names gateways.
 	workload string
 	slot     slot
@@ -70,18 +72,34 @@ func (t *podTable) put(m *message, item *podItem) {
 		now.ending = item.ending.UnixNano()
 	}
 	now.hash, now.addresses = t.hash(state)
-	now.seen = state.Seen.UnixNano()
-	if held && old.addresses == now.addresses && len(state.Addresses) > 0 && old.seen < now.seen {
-		now.seen = old.seen
-		state.Seen = time.Unix(0, old.seen)
-		if state.Since.After(state.Seen) {
-			state.Since = state.Seen
-		}
+	if now.bound(state, &old, held, m.listed) {
+		now.hash, _ = t.hash(state)
 	}
 	if !held || old.hash != now.hash {
 		t.upsert(state, &now.slot)
 	}
 	t.rows[m.name] = now
+}
+
+// bound narrows the time at which the pod got its addresses by what the row of before knows, and by whether anybody
+// watched. It says whether it changed the state.
+func (r *podRow) bound(state *topology.PodState, old *podRow, held, listed bool) (changed bool) {
+	same := held && old.addresses == r.addresses
+	r.unseen = same && old.unseen || !same && listed
+	r.seen = state.Seen.UnixNano()
+	if same && len(state.Addresses) > 0 && old.seen < r.seen {
+		r.seen = old.seen
+		state.Seen = time.Unix(0, old.seen)
+		if state.Since.After(state.Seen) {
+			state.Since = state.Seen
+		}
+		changed = true
+	}
+	if r.unseen && state.Seen.Sub(state.Since) <= granularity {
+		// The condition's second may have begun with a pod that came and went between two listings.
+		state.Since, changed = state.Seen, true
+	}
+	return changed
 }
 
 func (t *podTable) drop(m *message) {

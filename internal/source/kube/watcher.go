@@ -219,7 +219,7 @@ func (w *watcher) event(ctx context.Context, event watch.Event, initial bool) (b
 	w.poison = 0
 	switch event.Type {
 	case watch.Added, watch.Modified:
-		err = w.item(ctx, event.Object, observed)
+		err = w.item(ctx, event.Object, observed, initial)
 	case watch.Deleted:
 		err = w.gone(ctx, event.Object, observed)
 	case watch.Bookmark:
@@ -242,12 +242,12 @@ func (w *watcher) event(ctx context.Context, event watch.Event, initial bool) (b
 	return initial, err
 }
 
-func (w *watcher) item(ctx context.Context, obj runtime.Object, observed time.Time) error {
+func (w *watcher) item(ctx context.Context, obj runtime.Object, observed time.Time, listed bool) error {
 	object, err := meta.Accessor(obj)
 	if err != nil {
 		return err
 	}
-	m := message{kind: messageItem, name: nameOf(object), value: w.resource.trim(obj, observed), observed: observed}
+	m := message{kind: messageItem, name: nameOf(object), value: w.resource.trim(obj, observed), observed: observed, listed: listed}
 	if m.name.Name == "" {
 		w.source.counters.invalid.Add(1)
 		return nil

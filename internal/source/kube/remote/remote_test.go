@@ -21,6 +21,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes/fake"
 	typed "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
@@ -119,6 +120,15 @@ func perform(t *testing.T, change func(*Settings), objects ...runtime.Object) *s
 			return source, nil
 		},
 	}
+	// What changes between the fake's list and its watch is lost.
+	watched := make(chan struct{})
+	var once sync.Once
+	s.client.PrependWatchReactor("secrets", func(action clienttesting.Action) (bool, watch.Interface, error) {
+		defer once.Do(func() { close(watched) })
+		w, err := s.client.Tracker().Watch(action.GetResource(), action.GetNamespace())
+		return true, w, err
+	})
+	own := settings.secrets
 	if change != nil {
 		change(&settings)
 	}
@@ -136,7 +146,19 @@ func perform(t *testing.T, change func(*Settings), objects ...runtime.Object) *s
 			assert.NotContains(t, f.Detail+f.Subject, secretToken)
 		}
 	})
+	if settings.secrets == own {
+		await(t, watched)
+	}
 	return s
+}
+
+func await(t *testing.T, done <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-done:
+	case <-time.After(patience):
+		t.Fatal("it does not happen")
+	}
 }
 
 func (s *stage) eventually(condition func() bool, message string) {
@@ -242,7 +264,7 @@ func TestAChangedKubeconfigTakesOverWhenItIsReady(t *testing.T) {
 	s.says("west true 1", "west false 2")
 	assert.False(t, old.over(), "the old one is heard until the new one has told all")
 	fresh.deltas <- full(3)
-	<-old.ended
+	await(t, old.ended)
 	fresh.deltas <- more(4)
 	s.says("west true 1", "west false 2", "west true 3", "west false 4")
 	clusters, _ = s.manager.State()
@@ -255,7 +277,7 @@ func TestAChangeBeforeTheFirstIsReady(t *testing.T) {
 	old := s.source(0)
 	s.put(secret("remote", 1, map[string]string{"west": "https://new"}))
 	fresh := s.source(1)
-	<-old.ended
+	await(t, old.ended)
 	fresh.deltas <- full(1)
 	s.says("west true 1")
 }
@@ -279,10 +301,10 @@ func TestARemovedClusterIsReadNoMore(t *testing.T) {
 	east, west := s.source(0), s.source(1)
 	west.deltas <- full(1)
 	s.put(secret("remote", 1, map[string]string{"east": "https://e"}))
-	<-west.ended
+	await(t, west.ended)
 	assert.False(t, east.over())
 	require.NoError(t, s.client.CoreV1().Secrets("istio-system").Delete(t.Context(), "remote", metav1.DeleteOptions{}))
-	<-east.ended
+	await(t, east.ended)
 	s.eventually(func() bool { c, _ := s.manager.State(); return len(c) == 0 }, "none left")
 }
 
@@ -373,7 +395,7 @@ func TestAClusterIsReadAnew(t *testing.T) {
 	s.manager.Again("west")
 	fresh := s.source(1)
 	fresh.deltas <- full(2)
-	<-west.ended
+	await(t, west.ended)
 	s.says("west true 1", "west true 2")
 }
 
@@ -388,7 +410,7 @@ func TestASourceThatWaitsForTheWriterHoldsUpNobody(t *testing.T) {
 	}, secret("remote", 1, map[string]string{"west": "https://w"}))
 	west := s.source(0)
 	west.deltas <- full(1)
-	<-entered
+	await(t, entered)
 	s.put(secret("remote", 1, map[string]string{"west": "https://new"}))
 	s.source(1)
 	s.put(secret("remote", 1, map[string]string{"east": "https://e"}))

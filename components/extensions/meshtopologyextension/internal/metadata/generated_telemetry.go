@@ -25,13 +25,36 @@ func Tracer(settings component.TelemetrySettings) trace.Tracer {
 // TelemetryBuilder provides an interface for components to report telemetry
 // as defined in metadata and user config.
 type TelemetryBuilder struct {
-	meter                            metric.Meter
-	mu                               sync.Mutex
-	registrations                    []metric.Registration
-	ExtensionMeshTopologyClusters    metric.Int64ObservableGauge
-	ExtensionMeshTopologyPods        metric.Int64ObservableGauge
-	ExtensionMeshTopologyReloads     metric.Int64Counter
-	ExtensionMeshTopologySnapshotAge metric.Float64ObservableGauge
+	meter                                    metric.Meter
+	mu                                       sync.Mutex
+	registrations                            []metric.Registration
+	ExtensionMeshTopologyAddressConflicts    metric.Int64ObservableCounter
+	ExtensionMeshTopologyClusterAge          metric.Float64ObservableGauge
+	ExtensionMeshTopologyClusterStale        metric.Int64ObservableGauge
+	ExtensionMeshTopologyClusters            metric.Int64ObservableGauge
+	ExtensionMeshTopologyDiskCopyLoads       metric.Int64Counter
+	ExtensionMeshTopologyDiskCopySaves       metric.Int64Counter
+	ExtensionMeshTopologyDiskCopySize        metric.Int64ObservableGauge
+	ExtensionMeshTopologyFindings            metric.Int64ObservableGauge
+	ExtensionMeshTopologyFindingsDropped     metric.Int64ObservableCounter
+	ExtensionMeshTopologyHistoryEvicted      metric.Int64ObservableCounter
+	ExtensionMeshTopologyInventoryMessages   metric.Int64ObservableCounter
+	ExtensionMeshTopologyInventoryWaiting    metric.Int64ObservableGauge
+	ExtensionMeshTopologyItemsRefused        metric.Int64ObservableCounter
+	ExtensionMeshTopologyKubernetesBytesRead metric.Int64ObservableCounter
+	ExtensionMeshTopologyKubernetesEvents    metric.Int64ObservableCounter
+	ExtensionMeshTopologyKubernetesFailures  metric.Int64ObservableCounter
+	ExtensionMeshTopologyKubernetesLists     metric.Int64ObservableCounter
+	ExtensionMeshTopologyKubernetesWatches   metric.Int64ObservableCounter
+	ExtensionMeshTopologyOverruled           metric.Int64ObservableCounter
+	ExtensionMeshTopologyPods                metric.Int64ObservableGauge
+	ExtensionMeshTopologyPodsEnded           metric.Int64ObservableGauge
+	ExtensionMeshTopologyPublishDuration     metric.Float64Histogram
+	ExtensionMeshTopologyQueueCapacity       metric.Int64ObservableGauge
+	ExtensionMeshTopologyQueueLength         metric.Int64ObservableGauge
+	ExtensionMeshTopologyReloads             metric.Int64Counter
+	ExtensionMeshTopologySnapshotAge         metric.Float64ObservableGauge
+	ExtensionMeshTopologyUnknownEnds         metric.Int64ObservableCounter
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -45,12 +68,252 @@ func (tbof telemetryBuilderOptionFunc) apply(mb *TelemetryBuilder) {
 	tbof(mb)
 }
 
+// RegisterExtensionMeshTopologyAddressConflictsCallback sets callback for observable ExtensionMeshTopologyAddressConflicts metric.
+func (builder *TelemetryBuilder) RegisterExtensionMeshTopologyAddressConflictsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ExtensionMeshTopologyAddressConflicts, obs: o})
+		return nil
+	}, builder.ExtensionMeshTopologyAddressConflicts)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterExtensionMeshTopologyClusterAgeCallback sets callback for observable ExtensionMeshTopologyClusterAge metric.
+func (builder *TelemetryBuilder) RegisterExtensionMeshTopologyClusterAgeCallback(cb metric.Float64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerFloat64{inst: builder.ExtensionMeshTopologyClusterAge, obs: o})
+		return nil
+	}, builder.ExtensionMeshTopologyClusterAge)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterExtensionMeshTopologyClusterStaleCallback sets callback for observable ExtensionMeshTopologyClusterStale metric.
+func (builder *TelemetryBuilder) RegisterExtensionMeshTopologyClusterStaleCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ExtensionMeshTopologyClusterStale, obs: o})
+		return nil
+	}, builder.ExtensionMeshTopologyClusterStale)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 // RegisterExtensionMeshTopologyClustersCallback sets callback for observable ExtensionMeshTopologyClusters metric.
 func (builder *TelemetryBuilder) RegisterExtensionMeshTopologyClustersCallback(cb metric.Int64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
 		cb(ctx, &observerInt64{inst: builder.ExtensionMeshTopologyClusters, obs: o})
 		return nil
 	}, builder.ExtensionMeshTopologyClusters)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterExtensionMeshTopologyDiskCopySizeCallback sets callback for observable ExtensionMeshTopologyDiskCopySize metric.
+func (builder *TelemetryBuilder) RegisterExtensionMeshTopologyDiskCopySizeCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ExtensionMeshTopologyDiskCopySize, obs: o})
+		return nil
+	}, builder.ExtensionMeshTopologyDiskCopySize)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterExtensionMeshTopologyFindingsCallback sets callback for observable ExtensionMeshTopologyFindings metric.
+func (builder *TelemetryBuilder) RegisterExtensionMeshTopologyFindingsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ExtensionMeshTopologyFindings, obs: o})
+		return nil
+	}, builder.ExtensionMeshTopologyFindings)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterExtensionMeshTopologyFindingsDroppedCallback sets callback for observable ExtensionMeshTopologyFindingsDropped metric.
+func (builder *TelemetryBuilder) RegisterExtensionMeshTopologyFindingsDroppedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ExtensionMeshTopologyFindingsDropped, obs: o})
+		return nil
+	}, builder.ExtensionMeshTopologyFindingsDropped)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterExtensionMeshTopologyHistoryEvictedCallback sets callback for observable ExtensionMeshTopologyHistoryEvicted metric.
+func (builder *TelemetryBuilder) RegisterExtensionMeshTopologyHistoryEvictedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ExtensionMeshTopologyHistoryEvicted, obs: o})
+		return nil
+	}, builder.ExtensionMeshTopologyHistoryEvicted)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterExtensionMeshTopologyInventoryMessagesCallback sets callback for observable ExtensionMeshTopologyInventoryMessages metric.
+func (builder *TelemetryBuilder) RegisterExtensionMeshTopologyInventoryMessagesCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ExtensionMeshTopologyInventoryMessages, obs: o})
+		return nil
+	}, builder.ExtensionMeshTopologyInventoryMessages)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterExtensionMeshTopologyInventoryWaitingCallback sets callback for observable ExtensionMeshTopologyInventoryWaiting metric.
+func (builder *TelemetryBuilder) RegisterExtensionMeshTopologyInventoryWaitingCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ExtensionMeshTopologyInventoryWaiting, obs: o})
+		return nil
+	}, builder.ExtensionMeshTopologyInventoryWaiting)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterExtensionMeshTopologyItemsRefusedCallback sets callback for observable ExtensionMeshTopologyItemsRefused metric.
+func (builder *TelemetryBuilder) RegisterExtensionMeshTopologyItemsRefusedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ExtensionMeshTopologyItemsRefused, obs: o})
+		return nil
+	}, builder.ExtensionMeshTopologyItemsRefused)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterExtensionMeshTopologyKubernetesBytesReadCallback sets callback for observable ExtensionMeshTopologyKubernetesBytesRead metric.
+func (builder *TelemetryBuilder) RegisterExtensionMeshTopologyKubernetesBytesReadCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ExtensionMeshTopologyKubernetesBytesRead, obs: o})
+		return nil
+	}, builder.ExtensionMeshTopologyKubernetesBytesRead)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterExtensionMeshTopologyKubernetesEventsCallback sets callback for observable ExtensionMeshTopologyKubernetesEvents metric.
+func (builder *TelemetryBuilder) RegisterExtensionMeshTopologyKubernetesEventsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ExtensionMeshTopologyKubernetesEvents, obs: o})
+		return nil
+	}, builder.ExtensionMeshTopologyKubernetesEvents)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterExtensionMeshTopologyKubernetesFailuresCallback sets callback for observable ExtensionMeshTopologyKubernetesFailures metric.
+func (builder *TelemetryBuilder) RegisterExtensionMeshTopologyKubernetesFailuresCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ExtensionMeshTopologyKubernetesFailures, obs: o})
+		return nil
+	}, builder.ExtensionMeshTopologyKubernetesFailures)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterExtensionMeshTopologyKubernetesListsCallback sets callback for observable ExtensionMeshTopologyKubernetesLists metric.
+func (builder *TelemetryBuilder) RegisterExtensionMeshTopologyKubernetesListsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ExtensionMeshTopologyKubernetesLists, obs: o})
+		return nil
+	}, builder.ExtensionMeshTopologyKubernetesLists)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterExtensionMeshTopologyKubernetesWatchesCallback sets callback for observable ExtensionMeshTopologyKubernetesWatches metric.
+func (builder *TelemetryBuilder) RegisterExtensionMeshTopologyKubernetesWatchesCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ExtensionMeshTopologyKubernetesWatches, obs: o})
+		return nil
+	}, builder.ExtensionMeshTopologyKubernetesWatches)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterExtensionMeshTopologyOverruledCallback sets callback for observable ExtensionMeshTopologyOverruled metric.
+func (builder *TelemetryBuilder) RegisterExtensionMeshTopologyOverruledCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ExtensionMeshTopologyOverruled, obs: o})
+		return nil
+	}, builder.ExtensionMeshTopologyOverruled)
 	if err != nil {
 		return err
 	}
@@ -75,12 +338,72 @@ func (builder *TelemetryBuilder) RegisterExtensionMeshTopologyPodsCallback(cb me
 	return nil
 }
 
+// RegisterExtensionMeshTopologyPodsEndedCallback sets callback for observable ExtensionMeshTopologyPodsEnded metric.
+func (builder *TelemetryBuilder) RegisterExtensionMeshTopologyPodsEndedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ExtensionMeshTopologyPodsEnded, obs: o})
+		return nil
+	}, builder.ExtensionMeshTopologyPodsEnded)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterExtensionMeshTopologyQueueCapacityCallback sets callback for observable ExtensionMeshTopologyQueueCapacity metric.
+func (builder *TelemetryBuilder) RegisterExtensionMeshTopologyQueueCapacityCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ExtensionMeshTopologyQueueCapacity, obs: o})
+		return nil
+	}, builder.ExtensionMeshTopologyQueueCapacity)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterExtensionMeshTopologyQueueLengthCallback sets callback for observable ExtensionMeshTopologyQueueLength metric.
+func (builder *TelemetryBuilder) RegisterExtensionMeshTopologyQueueLengthCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ExtensionMeshTopologyQueueLength, obs: o})
+		return nil
+	}, builder.ExtensionMeshTopologyQueueLength)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 // RegisterExtensionMeshTopologySnapshotAgeCallback sets callback for observable ExtensionMeshTopologySnapshotAge metric.
 func (builder *TelemetryBuilder) RegisterExtensionMeshTopologySnapshotAgeCallback(cb metric.Float64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
 		cb(ctx, &observerFloat64{inst: builder.ExtensionMeshTopologySnapshotAge, obs: o})
 		return nil
 	}, builder.ExtensionMeshTopologySnapshotAge)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterExtensionMeshTopologyUnknownEndsCallback sets callback for observable ExtensionMeshTopologyUnknownEnds metric.
+func (builder *TelemetryBuilder) RegisterExtensionMeshTopologyUnknownEndsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ExtensionMeshTopologyUnknownEnds, obs: o})
+		return nil
+	}, builder.ExtensionMeshTopologyUnknownEnds)
 	if err != nil {
 		return err
 	}
@@ -128,28 +451,167 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	}
 	builder.meter = Meter(settings)
 	var err, errs error
+	builder.ExtensionMeshTopologyAddressConflicts, err = builder.meter.Int64ObservableCounter(
+		"otelcol_extension_mesh_topology_address_conflicts",
+		metric.WithDescription("Pods that came with an address which another running pod of the same network has; neither is named by it. [Alpha]"),
+		metric.WithUnit("{conflict}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExtensionMeshTopologyClusterAge, err = builder.meter.Float64ObservableGauge(
+		"otelcol_extension_mesh_topology_cluster_age",
+		metric.WithDescription("Time since the source of a cluster last confirmed that all is known. [Alpha]"),
+		metric.WithUnit("s"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExtensionMeshTopologyClusterStale, err = builder.meter.Int64ObservableGauge(
+		"otelcol_extension_mesh_topology_cluster_stale",
+		metric.WithDescription("1 for a cluster whose description may be outdated, else 0. [Alpha]"),
+		metric.WithUnit("1"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ExtensionMeshTopologyClusters, err = builder.meter.Int64ObservableGauge(
 		"otelcol_extension_mesh_topology_clusters",
 		metric.WithDescription("Clusters in the snapshot. [Alpha]"),
 		metric.WithUnit("{cluster}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ExtensionMeshTopologyDiskCopyLoads, err = builder.meter.Int64Counter(
+		"otelcol_extension_mesh_topology_disk_copy_loads",
+		metric.WithDescription("Times that a disk copy was read at the start; on failure what is whole of it is used. [Alpha]"),
+		metric.WithUnit("{load}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExtensionMeshTopologyDiskCopySaves, err = builder.meter.Int64Counter(
+		"otelcol_extension_mesh_topology_disk_copy_saves",
+		metric.WithDescription("Times that the disk copy was written; on failure the one before stays. [Alpha]"),
+		metric.WithUnit("{save}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExtensionMeshTopologyDiskCopySize, err = builder.meter.Int64ObservableGauge(
+		"otelcol_extension_mesh_topology_disk_copy_size",
+		metric.WithDescription("Size of the disk copy. [Alpha]"),
+		metric.WithUnit("By"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExtensionMeshTopologyFindings, err = builder.meter.Int64ObservableGauge(
+		"otelcol_extension_mesh_topology_findings",
+		metric.WithDescription("Findings about the mesh that go on. [Alpha]"),
+		metric.WithUnit("{finding}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExtensionMeshTopologyFindingsDropped, err = builder.meter.Int64ObservableCounter(
+		"otelcol_extension_mesh_topology_findings_dropped",
+		metric.WithDescription("Findings that were pushed out of the full list, or not reported because too many were. [Alpha]"),
+		metric.WithUnit("{finding}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExtensionMeshTopologyHistoryEvicted, err = builder.meter.Int64ObservableCounter(
+		"otelcol_extension_mesh_topology_history_evicted",
+		metric.WithDescription("Ended pods that were forgotten before 'history' was over, because of 'max_history'. [Alpha]"),
+		metric.WithUnit("{pod}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExtensionMeshTopologyInventoryMessages, err = builder.meter.Int64ObservableCounter(
+		"otelcol_extension_mesh_topology_inventory_messages",
+		metric.WithDescription("Messages of inventories, by what became of them. [Alpha]"),
+		metric.WithUnit("{message}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExtensionMeshTopologyInventoryWaiting, err = builder.meter.Int64ObservableGauge(
+		"otelcol_extension_mesh_topology_inventory_waiting",
+		metric.WithDescription("Bytes of inventory messages that wait for those before them, or for the rest of their snapshot. [Alpha]"),
+		metric.WithUnit("By"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExtensionMeshTopologyItemsRefused, err = builder.meter.Int64ObservableCounter(
+		"otelcol_extension_mesh_topology_items_refused",
+		metric.WithDescription("Objects that were left out, because of a ceiling or for what they are. [Alpha]"),
+		metric.WithUnit("{object}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExtensionMeshTopologyKubernetesBytesRead, err = builder.meter.Int64ObservableCounter(
+		"otelcol_extension_mesh_topology_kubernetes_bytes_read",
+		metric.WithDescription("Bytes that came from API servers, encryption included. [Alpha]"),
+		metric.WithUnit("By"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExtensionMeshTopologyKubernetesEvents, err = builder.meter.Int64ObservableCounter(
+		"otelcol_extension_mesh_topology_kubernetes_events",
+		metric.WithDescription("Events that watches brought, bookmarks included. [Alpha]"),
+		metric.WithUnit("{event}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExtensionMeshTopologyKubernetesFailures, err = builder.meter.Int64ObservableCounter(
+		"otelcol_extension_mesh_topology_kubernetes_failures",
+		metric.WithDescription("Requests to API servers and watches that failed, other than by being refused. [Alpha]"),
+		metric.WithUnit("{failure}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExtensionMeshTopologyKubernetesLists, err = builder.meter.Int64ObservableCounter(
+		"otelcol_extension_mesh_topology_kubernetes_lists",
+		metric.WithDescription("Listings of a resource that were begun, the first ones included. [Alpha]"),
+		metric.WithUnit("{list}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExtensionMeshTopologyKubernetesWatches, err = builder.meter.Int64ObservableCounter(
+		"otelcol_extension_mesh_topology_kubernetes_watches",
+		metric.WithDescription("Watches that were established, the first ones included. [Alpha]"),
+		metric.WithUnit("{watch}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExtensionMeshTopologyOverruled, err = builder.meter.Int64ObservableCounter(
+		"otelcol_extension_mesh_topology_overruled",
+		metric.WithDescription("Readings of a cluster that were left out because a stronger source describes it. [Alpha]"),
+		metric.WithUnit("{reading}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ExtensionMeshTopologyPods, err = builder.meter.Int64ObservableGauge(
 		"otelcol_extension_mesh_topology_pods",
-		metric.WithDescription("Pods in the snapshot. [Alpha]"),
+		metric.WithDescription("Running pods in the snapshot. [Alpha]"),
 		metric.WithUnit("{pod}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExtensionMeshTopologyPodsEnded, err = builder.meter.Int64ObservableGauge(
+		"otelcol_extension_mesh_topology_pods_ended",
+		metric.WithDescription("Pods in the snapshot that ended and are still answerable. [Alpha]"),
+		metric.WithUnit("{pod}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExtensionMeshTopologyPublishDuration, err = builder.meter.Float64Histogram(
+		"otelcol_extension_mesh_topology_publish_duration",
+		metric.WithDescription("Time it took to build and publish a snapshot. [Alpha]"),
+		metric.WithUnit("s"),
+		metric.WithExplicitBucketBoundaries([]float64{0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1}...),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExtensionMeshTopologyQueueCapacity, err = builder.meter.Int64ObservableGauge(
+		"otelcol_extension_mesh_topology_queue_capacity",
+		metric.WithDescription("The most readings and messages that wait for the writer. [Alpha]"),
+		metric.WithUnit("{reading}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExtensionMeshTopologyQueueLength, err = builder.meter.Int64ObservableGauge(
+		"otelcol_extension_mesh_topology_queue_length",
+		metric.WithDescription("Readings and messages that wait for the writer. [Alpha]"),
+		metric.WithUnit("{reading}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ExtensionMeshTopologyReloads, err = builder.meter.Int64Counter(
 		"otelcol_extension_mesh_topology_reloads",
-		metric.WithDescription("Times that the source had changed and was read again; on failure the last good snapshot stays. [Alpha]"),
+		metric.WithDescription("Times that the topology file had changed and was read again; on failure the last good content stays. [Alpha]"),
 		metric.WithUnit("{reload}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ExtensionMeshTopologySnapshotAge, err = builder.meter.Float64ObservableGauge(
 		"otelcol_extension_mesh_topology_snapshot_age",
-		metric.WithDescription("Time since the source stopped confirming the snapshot; zero while it is readable and valid, however old its content is. [Alpha]"),
+		metric.WithDescription("The greatest age of a cluster, that is the longest time since a source confirmed what it says. [Alpha]"),
 		metric.WithUnit("s"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExtensionMeshTopologyUnknownEnds, err = builder.meter.Int64ObservableCounter(
+		"otelcol_extension_mesh_topology_unknown_ends",
+		metric.WithDescription("Ends of pods that nobody knew. [Alpha]"),
+		metric.WithUnit("{pod}"),
 	)
 	errs = errors.Join(errs, err)
 	return &builder, errs

@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package meshtopologyextension
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"go.opentelemetry.io/collector/consumer/consumererror"
+
+	"github.com/otelcol-mesh/otelcol-mesh/internal/source/inventory"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/topology"
+)
+
+// origin is a source. When several describe one cluster, the greatest has it alone: two descriptions of one cluster
+// would take turns to overwrite each other.
+type origin uint8
+
+const (
+	originStatic origin = iota + 1
+	originKubernetes
+	originRemote
+	originInventory
+)
+
+var originNames = [...]string{"", "static", "kubernetes", "remote_secrets", "inventory"}
+
+// String returns the source's key in the configuration.
+func (o origin) String() string { return originNames[o] }
+
+// ownedCluster is what the engine knows of a cluster beside its content.
+type ownedCluster struct {
+	origin origin
+	// overruled are the sources that describe the cluster too and are not heard.
+	overruled map[origin]bool
+	// confirmed is up to when the source has seen everything. The assembler keeps that itself.
+	confirmed time.Time
+	// stale says that the cluster was marked so by [engine.judge].
+	stale bool
+}
+
+// apply takes what a source learned of a cluster, if the cluster is the source's.
+func (e *engine) apply(from origin, d *topology.Delta) {
+	c := e.claim(from, d.Cluster, d.Full)
+	if c == nil {
+		e.overruled++
+		return
+	}
+	e.writer.Apply(d)
+	e.dirty = true
+	if changes(d) {
+		e.changes++
+	}
+	if d.At.After(c.confirmed) {
+		c.confirmed = d.At
+	}
+	if from != originInventory && c.stale && !d.At.IsZero() {
+		c.stale = false
+		e.fresh(d.Cluster)
+	}
+	if e.findings.ResolveCluster(topology.KindClusterExpired, d.Cluster) > 0 {
+		e.logger.Info("a cluster that was forgotten is back")
+	}
+}
+
+// changes says whether a delta says more than that nothing happened.
+func changes(d *topology.Delta) bool {
+	return d.Full || d.Facts != nil || d.Gateways != nil || d.Failovers != nil || len(d.Nodes)+len(d.GoneNodes)+len(d.Services)+
+		len(d.GoneServices)+len(d.Pods)+len(d.GonePods) > 0
+}
+
+// claim returns the cluster if the source may describe it. A stronger source takes a cluster over with a full
+// description: until then, what is known stays.
+func (e *engine) claim(from origin, name string, full bool) *ownedCluster {
+	c := e.clusters[name]
+	switch {
+	case c == nil:
+		if len(e.clusters) >= e.config.MaxClusters {
+			// The writer counts and reports it.
+			return &ownedCluster{}
+		}
+		c = &ownedCluster{origin: from}
+		e.clusters[name] = c
+		e.tellSources()
+		return c
+	case c.origin == from:
+		return c
+	case from > c.origin && full:
+		e.overrule(c, name, from, c.origin)
+		c.origin, c.confirmed, c.stale = from, time.Time{}, false
+		e.fresh(name)
+		e.tellSources()
+		return c
+	case from < c.origin:
+		e.overrule(c, name, c.origin, from)
+	}
+	return nil
+}
+
+// overrule notes that one source has a cluster that another describes too.
+func (e *engine) overrule(c *ownedCluster, name string, winner, loser origin) {
+	if c.overruled == nil {
+		c.overruled = map[origin]bool{}
+	}
+	delete(c.overruled, winner)
+	if c.overruled[loser] {
+		return
+	}
+	c.overruled[loser] = true
+	e.report(topology.Finding{
+		Kind: topology.KindDuplicateClusterName, Severity: topology.SeverityInfo, Cluster: name, Subject: "sources " + winner.String() + ", " + loser.String(),
+		Detail: fmt.Sprintf("cluster %q is described by the sources %s and %s; what %s says counts alone. Take it out of %s, or give it a name of its own if these are two clusters",
+			name, winner, loser, winner, loser),
+		At: e.now(),
+	})
+}
+
+// forget removes a cluster, and lets a weaker source that was overruled describe it.
+func (e *engine) forget(name string) {
+	e.writer.Remove(name)
+	e.dirty = true
+	e.changes++
+	c := e.clusters[name]
+	if c == nil {
+		return
+	}
+	delete(e.clusters, name)
+	e.tellSources()
+	e.findings.ResolveCluster(topology.KindClusterStale, name)
+	e.findings.ResolveCluster(topology.KindInventoryGap, name)
+	for loser := range c.overruled {
+		e.findings.Resolve(topology.KindDuplicateClusterName, name, "sources "+c.origin.String()+", "+loser.String())
+		if again := e.again[loser]; again != nil {
+			again(name)
+		}
+	}
+}
+
+// fresh notes that a cluster is confirmed again.
+func (e *engine) fresh(name string) {
+	e.writer.MarkStale(name, time.Time{})
+	e.findings.ResolveCluster(topology.KindClusterStale, name)
+	e.findings.ResolveCluster(topology.KindInventoryGap, name)
+}
+
+// tellSources lets the metrics and the admin port know which source has which cluster.
+func (e *engine) tellSources() {
+	sources := make(map[string]string, len(e.clusters))
+	for name, c := range e.clusters {
+		sources[name] = c.origin.String()
+	}
+	e.sources.Store(&sources)
+}
+
+// patience is how long a source may be silent before its clusters are stale, and before they are forgotten; 0 for never.
+func (e *engine) patience(o origin) (stale, expire time.Duration) {
+	switch o {
+	case originKubernetes:
+		if c := e.config.Kubernetes.Get(); c != nil {
+			return c.StaleAfter, 0
+		}
+	case originRemote:
+		if c := e.config.RemoteSecrets.Get(); c != nil {
+			return c.StaleAfter, c.ExpireAfter
+		}
+	}
+	return 0, 0
+}
+
+// judge marks and forgets the clusters whose API server is silent. The assembler judges the inventories, and the file is
+// there or not.
+func (e *engine) judge(now time.Time) {
+	for _, name := range slices.Sorted(maps.Keys(e.clusters)) {
+		c := e.clusters[name]
+		stale, expire := e.patience(c.origin)
+		silent := now.Sub(c.confirmed)
+		switch {
+		case stale == 0 || c.confirmed.IsZero():
+		case expire > 0 && silent >= expire:
+			e.forget(name)
+			e.report(topology.Finding{
+				Kind: topology.KindClusterExpired, Cluster: name, Subject: c.origin.String(), At: now,
+				Detail: fmt.Sprintf("the API server of cluster %q has not been heard of for %s, and the cluster is forgotten; if it still exists, see its remote secret",
+					name, silent.Round(time.Second)),
+			})
+		case !c.stale && silent >= stale:
+			c.stale = true
+			e.markStale(name, c.origin, c.confirmed, fmt.Sprintf("its API server has not been heard of for %s", silent.Round(time.Second)))
+		}
+	}
+}
+
+func (e *engine) markStale(name string, from origin, since time.Time, why string) {
+	e.writer.MarkStale(name, since)
+	e.report(topology.Finding{
+		Kind: topology.KindClusterStale, Cluster: name, Subject: from.String(), At: e.now(),
+		Detail: fmt.Sprintf("what is known of cluster %q may be outdated since %s: %s", name, since.UTC().Format(time.RFC3339), why),
+	})
+}
+
+// RejectedInventoryError says why a message of an inventory was not taken and never will be. It comes wrapped as a
+// permanent error of the collector.
+type RejectedInventoryError struct {
+	// Reason is schema, invalid, refused or off, for a counter.
+	Reason string
+	Err    error
+}
+
+// Error returns what is wrong with the message.
+func (e *RejectedInventoryError) Error() string {
+	return "the inventory message is not taken: " + e.Err.Error()
+}
+
+// Unwrap returns the error of the inventory package.
+func (e *RejectedInventoryError) Unwrap() error { return e.Err }
+
+func rejected(reason string, err error) error {
+	return consumererror.NewPermanent(&RejectedInventoryError{Reason: reason, Err: err})
+}
+
+// accept takes a message of an inventory.
+func (e *engine) accept(m *inventory.Message) error {
+	actions, err := e.assembler.Accept(m, e.now())
+	e.perform(actions)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, inventory.ErrSchema):
+		return rejected("schema", err)
+	case errors.Is(err, inventory.ErrRefused):
+		return rejected("refused", err)
+	default:
+		return rejected("invalid", err)
+	}
+}
+
+// perform does what the assembler decided.
+func (e *engine) perform(actions []inventory.Action) {
+	for i := range actions {
+		action := &actions[i]
+		switch action.Kind {
+		case inventory.ActionApply:
+			e.applyPast(action.Cluster, action.Update)
+			e.apply(originInventory, &action.Update.Delta)
+		case inventory.ActionStale:
+			e.performStale(action)
+		case inventory.ActionRemove:
+			if c := e.clusters[action.Cluster]; c != nil && c.origin == originInventory {
+				e.forget(action.Cluster)
+			}
+		case inventory.ActionFinding:
+			e.report(action.Finding)
+		}
+	}
+}
+
+func (e *engine) performStale(action *inventory.Action) {
+	c := e.clusters[action.Cluster]
+	switch {
+	case c == nil || c.origin != originInventory:
+		// A weaker source describes the cluster until there is a whole inventory.
+	case action.Since.IsZero():
+		e.fresh(action.Cluster)
+	default:
+		e.writer.MarkStale(action.Cluster, action.Since)
+	}
+}
+
+// applyPast takes the pods of a snapshot that ended before it was made: before the others, as their addresses may be
+// used again, and in the order of their ends.
+func (e *engine) applyPast(cluster string, u *inventory.Update) {
+	if len(u.Past) == 0 || e.claim(originInventory, cluster, u.Full) == nil {
+		return
+	}
+	slices.SortFunc(u.Past, func(a, b inventory.PastPod) int { return cmp.Or(a.Latest.Compare(b.Latest), a.Since.Compare(b.Since)) })
+	for i := range u.Past {
+		p := &u.Past[i]
+		e.writer.ApplyPast(cluster, &p.PodState, p.Earliest, p.Latest, p.Gap)
+	}
+}
