@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/otelcol-mesh/otelcol-mesh/internal/mesh"
 )
@@ -114,6 +115,28 @@ func TestReadersWhileWritten(t *testing.T) {
 	}
 	close(stop)
 	wg.Wait()
+}
+
+// An entry that is in the table under one of its keys must not come twice when the table grows for the next one: what is
+// removed later would stay.
+func TestTableGrowsBetweenTwoKeys(t *testing.T) {
+	type entry struct{ keys []uint64 }
+	tb := table[entry]{hashes: func(e *entry, yield func(uint64)) {
+		for _, k := range e.keys {
+			yield(k)
+		}
+	}}
+	for i := range uint64(meanSlots - 1) {
+		tb.add(i, &entry{[]uint64{i}}, true)
+	}
+	both := &entry{[]uint64{1 << 60, 2 << 60}}
+	tb.add(both.keys[0], both, true)
+	tb.add(both.keys[1], both, true)
+	require.Len(t, tb.dir, 2, "it grew for the second key")
+	for _, k := range both.keys {
+		assert.True(t, tb.remove(k, both))
+	}
+	assert.NotContains(t, slices.Collect(tb.all()), both)
 }
 
 func TestTableGrowsWithTwoKeysInOneBucket(t *testing.T) {

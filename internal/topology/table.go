@@ -26,6 +26,11 @@ const (
 	tagShift     = 56
 )
 
+// cannot says that the slot's hash is another one.
+func (b *bucket[T]) cannot(slot int, tag uint8) bool {
+	return slot < len(b.tags) && b.tags[slot] != tag && b.tags[slot] != anyTag
+}
+
 // table is a hash table whose published copies share everything that later changes do not touch: publishing copies a
 // few words, the first change after it the directory, and each change the slots of one bucket. Several entries of one
 // key are normal: they are the tenancies of an address or a name. What [table.share] returns is for reading only.
@@ -60,10 +65,7 @@ func (t *table[T]) candidates(hash uint64) iter.Seq[*T] {
 		}
 		tag := tagOf(hash)
 		for i, v := range b.slots {
-			if i < len(b.tags) && b.tags[i] != tag && b.tags[i] != anyTag {
-				continue
-			}
-			if !yield(v) {
+			if !b.cannot(i, tag) && !yield(v) {
 				return
 			}
 		}
@@ -169,7 +171,7 @@ func (t *table[T]) replace(hash uint64, v, by *T) {
 func (b *bucket[T]) find(hash uint64, v *T) int {
 	tag := tagOf(hash)
 	for i, other := range b.slots {
-		if other == v && (i >= len(b.tags) || b.tags[i] == tag || b.tags[i] == anyTag) {
+		if other == v && !b.cannot(i, tag) {
 			return i
 		}
 	}
@@ -185,22 +187,37 @@ func (t *table[T]) reserve(n int) {
 
 // grow doubles the directory.
 func (t *table[T]) grow() {
-	old := t.dir
-	t.dir, t.shared = make([]bucket[T], max(1, 2*len(old))), false
-	mask := uint64(len(old) - 1)
-	for i := range old {
-		from := &old[i]
+	old := *t
+	t.dir, t.shared = make([]bucket[T], max(1, 2*len(old.dir))), false
+	for i := range old.dir {
+		from := &old.dir[i]
 		for at, v := range from.slots {
-			if slices.Contains(from.slots[:at], v) {
-				continue
-			}
-			t.hashes(v, func(hash uint64) {
-				if hash&mask == uint64(i) {
-					t.at(hash).add(hash, v, at < int(from.alive))
-				}
-			})
+			hash := old.hashOf(from, at)
+			t.at(hash).add(hash, v, at < int(from.alive))
 		}
 	}
+}
+
+// hashOf returns the hash under which an entry stands in a slot. One whose keys fall into one bucket stands there as
+// often as keys were added, in the order of its keys: it may be grown between one key and the next.
+func (t *table[T]) hashOf(b *bucket[T], slot int) (hash uint64) {
+	v := b.slots[slot]
+	before := 0
+	for _, other := range b.slots[:slot] {
+		if other == v {
+			before++
+		}
+	}
+	t.hashes(v, func(h uint64) {
+		if t.at(h) != b {
+			return
+		}
+		if before == 0 {
+			hash = h
+		}
+		before--
+	})
+	return hash
 }
 
 // anyTag stands for a hash that was not noted: the entry has to be visited.
