@@ -66,7 +66,7 @@ check-generated: $(TOOLS)/mdatagen ## Fail if generated code is not what metadat
 
 .PHONY: validate
 validate: build ## Validate every shipped configuration against the built binary
-	@for f in $(CONFIGS); do echo "validate $$f"; MESH_CLUSTER=validate MESH_STORAGE_DIR=$$(mktemp -d) $(BINARY) validate --config $$f || exit 1; done
+	@for f in $(CONFIGS); do echo "validate $$f"; MESH_CLUSTER=validate MESH_NODE_NAME=validate MESH_STORAGE_DIR=$$(mktemp -d) $(BINARY) validate --config $$f || exit 1; done
 
 .PHONY: bench
 bench: ## Benchmarks of our own parts against the nearest upstream ones

@@ -57,7 +57,7 @@ func validate(t *testing.T, file string, env ...string) (string, error) {
 func TestShippedConfigurationsValidate(t *testing.T) {
 	for _, file := range configs(t) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
-			out, err := validate(t, file, "MESH_CLUSTER=aks-westeurope", "APPLICATION_INSIGHTS_CONNECTION_STRING="+connectionString)
+			out, err := validate(t, file, "MESH_CLUSTER=aks-westeurope", "MESH_NODE_NAME=aks-pool-0", "APPLICATION_INSIGHTS_CONNECTION_STRING="+connectionString)
 			assert.NoError(t, err, out)
 		})
 	}
@@ -65,17 +65,20 @@ func TestShippedConfigurationsValidate(t *testing.T) {
 
 // TestMissingSettingsAreNamed prevents the bug that a forgotten environment variable becomes an empty string in silence.
 func TestMissingSettingsAreNamed(t *testing.T) {
-	for _, file := range []string{"config/agent.yaml", "config/inventory.yaml"} {
+	for file, named := range map[string][]string{
+		"config/agent.yaml":     {"'kubernetes::cluster' is missing", "'kubernetes::node_name' is missing"},
+		"config/inventory.yaml": {"'cluster' is missing"},
+	} {
 		out, err := validate(t, file)
-		require.Error(t, err, "%s without MESH_CLUSTER", file)
-		assert.Contains(t, out, "'cluster' is empty", file)
+		require.Error(t, err, "%s without its settings", file)
+		for _, text := range named {
+			assert.Contains(t, out, text, file)
+		}
 	}
 
 	// The upstream exporter looks at its connection string when it starts.
-	topology := filepath.Join(t.TempDir(), "topology.yaml")
-	require.NoError(t, os.WriteFile(topology, []byte("clusters: [{name: aks-westeurope, region: westeurope}]\n"), 0o644))
 	cmd := exec.CommandContext(t.Context(), binary(t), "--config", "config/hub.yaml")
-	cmd.Env = []string{"MESH_STORAGE_DIR=" + t.TempDir(), "MESH_TOPOLOGY_FILE=" + topology, "MESH_LISTEN_HOST=" + standaloneHost, "MESH_ADMIN_HOST=" + standaloneHost}
+	cmd.Env = []string{"MESH_STORAGE_DIR=" + t.TempDir(), "MESH_LISTEN_HOST=" + standaloneHost, "MESH_ADMIN_HOST=" + standaloneHost, "MESH_DEBUG_HOST=" + standaloneHost}
 	raw, err := cmd.CombinedOutput()
 	require.Error(t, err, "a hub without a connection string")
 	assert.Contains(t, string(raw), "ConnectionString and InstrumentationKey cannot be empty")
@@ -136,6 +139,18 @@ func TestEndpointsAreOnLoopbackByDefault(t *testing.T) {
 		for _, m := range endpoint.FindAllStringSubmatch(string(raw), -1) {
 			assert.Contains(t, m[1], ":-127.0.0.1", "%s: %s", file, m[0])
 		}
+	}
+}
+
+// TestStaticTopologyExampleMerges prevents the bug that the overlay for those who have no Kubernetes leaves the sources on
+// that need it.
+func TestStaticTopologyExampleMerges(t *testing.T) {
+	for _, file := range []string{"config/agent.yaml", "config/hub.yaml"} {
+		cmd := exec.CommandContext(t.Context(), binary(t), "validate", "--config", file, "--config", "examples/static-topology.yaml")
+		// No MESH_NODE_NAME: the source that needs it is off.
+		cmd.Env = []string{"MESH_STORAGE_DIR=" + t.TempDir(), "MESH_CLUSTER=aks-westeurope", "APPLICATION_INSIGHTS_CONNECTION_STRING=" + connectionString}
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s: %s", file, out)
 	}
 }
 

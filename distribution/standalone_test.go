@@ -34,7 +34,7 @@ func TestStandaloneResolvesARecordedSpan(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "topology.yaml"), topology, 0o644))
 	output := filepath.Join(dir, "out.jsonl")
 	pprof := "yaml:{extensions: {pprof: {endpoint: '" + standaloneHost + ":1777'}}, service: {extensions: [health_check, zpages, mesh_topology, pprof]}}"
-	stderr, _ := start(t, []string{"config/standalone.yaml", pprof}, "MESH_LISTEN_HOST="+standaloneHost, "MESH_ADMIN_HOST="+standaloneHost,
+	stderr, _ := start(t, []string{"config/standalone.yaml", pprof}, "MESH_LISTEN_HOST="+standaloneHost, "MESH_ADMIN_HOST="+standaloneHost, "MESH_DEBUG_HOST="+standaloneHost,
 		"MESH_TOPOLOGY_FILE="+filepath.Join(dir, "topology.yaml"), "MESH_OUTPUT_FILE="+output)
 
 	span, err := os.ReadFile("../test/recordings/testdata/spans/sidecar-outbound-remote.json")

@@ -26,7 +26,9 @@ const (
 	portHealth = "13133"
 	portZPages = "55679"
 	portPprof  = "1777"
-	portOwn    = "8888"
+	// portTopology is the topology's JSON.
+	portTopology = "13134"
+	portOwn      = "8888"
 )
 
 // Addresses of what belongs to no cluster.
@@ -51,7 +53,7 @@ func agentHost(c layout.Cluster) string { return c.Prefix + ".0.2" }
 func (s *Stack) hubRole() role {
 	return role{
 		name:    "hub",
-		configs: []string{s.config("hub.yaml")},
+		configs: []string{s.config("hub.yaml"), s.staticTopology()},
 		host:    hubHost,
 		ports:   []string{portHub},
 		env: []string{
@@ -63,7 +65,7 @@ func (s *Stack) hubRole() role {
 func (s *Stack) agentRole(c layout.Cluster, overlay string) role {
 	return role{
 		name:    "agent-" + c.Name,
-		configs: []string{s.config("agent.yaml"), overlay},
+		configs: []string{s.config("agent.yaml"), s.staticTopology(), overlay},
 		host:    agentHost(c),
 		ports:   []string{portOTLP, portHTTP, portEnvoy},
 		env: []string{
@@ -76,7 +78,12 @@ func (s *Stack) agentRole(c layout.Cluster, overlay string) role {
 
 func (s *Stack) config(name string) string { return filepath.Join(s.opts.Configs, name) }
 
-// scrapeOverlay replaces the one thing that needs Kubernetes in agent.yaml, the discovery of the node's pods, by the
+// staticTopology is the shipped overlay for those who have no Kubernetes, as the demo.
+func (s *Stack) staticTopology() string {
+	return filepath.Join(s.opts.Configs, "..", "examples", "static-topology.yaml")
+}
+
+// scrapeOverlay replaces the other thing that needs Kubernetes in agent.yaml, the discovery of the node's pods, by the
 // addresses of the cluster's proxies. It is merged over the shipped file.
 func scrapeOverlay(file string, targets []string) error {
 	overlay := map[string]any{"receivers": map[string]any{"prometheus": map[string]any{"config": map[string]any{
@@ -108,7 +115,7 @@ func (s *Stack) start(r role) error {
 		return fmt.Errorf("making the storage folder of %s: %w", r.name, err)
 	}
 	env := append(cleanEnvironment(),
-		"MESH_LISTEN_HOST="+r.host, "MESH_ADMIN_HOST="+r.host, "MESH_STORAGE_DIR="+storage,
+		"MESH_LISTEN_HOST="+r.host, "MESH_ADMIN_HOST="+r.host, "MESH_DEBUG_HOST="+r.host, "MESH_STORAGE_DIR="+storage,
 		"MESH_TOPOLOGY_FILE="+s.TopologyFile())
 	p, err := supervise.Start(supervise.Spec{
 		Name:    r.name,
@@ -140,7 +147,7 @@ func cleanEnvironment() []string {
 
 // portsFree returns an error that names the first address of the role which something else listens on.
 func portsFree(r role) error {
-	for _, port := range append([]string{portHealth, portZPages, portPprof, portOwn}, r.ports...) {
+	for _, port := range append([]string{portHealth, portZPages, portPprof, portTopology, portOwn}, r.ports...) {
 		address := net.JoinHostPort(r.host, port)
 		l, err := net.Listen("tcp", address)
 		if errors.Is(err, syscall.EADDRINUSE) {

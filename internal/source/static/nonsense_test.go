@@ -107,7 +107,7 @@ func TestABadFileThatComesBackIsStillBad(t *testing.T) {
 }
 
 func TestOnlyRegularFilesAreRead(t *testing.T) {
-	src := New(Settings{File: t.TempDir(), Publish: func(*topology.Snapshot) { t.Error("nothing to publish") }})
+	src := New(Settings{File: t.TempDir(), Emit: func([]*topology.Delta, []string) { t.Error("nothing to publish") }})
 	require.ErrorContains(t, src.Load(), "no regular file")
 }
 

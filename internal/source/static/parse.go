@@ -23,6 +23,24 @@ var errEmpty = errors.New("clusters: write at least one cluster, as '- name: <cl
 // Parse reads a topology file and checks it. Errors name the line and the key, and say what to write there. now becomes
 // the time the snapshot was built.
 func Parse(data []byte, limits topology.Limits, now time.Time) (*topology.Snapshot, error) {
+	d, err := read(data, limits)
+	if err != nil {
+		return nil, err
+	}
+	return d.builder.Build(now), nil
+}
+
+// description is the content of a file that contradicts nothing.
+type description struct {
+	meshID   string
+	clusters []*topology.ClusterSpec
+	// builder has taken all clusters.
+	builder *topology.Builder
+}
+
+// read takes a file apart and checks all that it says with a [topology.Builder]: a person wrote it and can mend it,
+// unlike what other sources say, which is taken as far as it can be.
+func read(data []byte, limits topology.Limits) (*description, error) {
 	file, err := parser.ParseBytes(data, 0)
 	if err != nil {
 		return nil, fmt.Errorf("reading the topology: %w", describe(err))
@@ -34,17 +52,18 @@ func Parse(data []byte, limits topology.Limits, now time.Time) (*topology.Snapsh
 	if len(doc.Clusters) == 0 {
 		return nil, errEmpty
 	}
-	b := topology.NewBuilder(string(doc.MeshID), limits)
+	d := &description{meshID: string(doc.MeshID), builder: topology.NewBuilder(string(doc.MeshID), limits)}
 	for i := range doc.Clusters {
 		spec, err := doc.Clusters[i].spec(i)
 		if err == nil {
-			err = b.Add(spec)
+			err = d.builder.Add(spec)
 		}
 		if err != nil {
 			return nil, locate(file, err)
 		}
+		d.clusters = append(d.clusters, spec)
 	}
-	return b.Build(now), nil
+	return d, nil
 }
 
 // decode fills the document from the file's only part.

@@ -2,7 +2,7 @@
 
 // Package static reads the topology from a YAML file and reads it again when it changes.
 //
-//   - [Parse] reads and checks one file content.
+//   - [Parse] reads and checks one file content, all of it or nothing.
 //   - [Source.Load] reads the file once, for the start.
 //   - [Source.Run] reads it again at each interval until its context ends.
 //
@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/otelcol-mesh/otelcol-mesh/internal/topology"
@@ -37,11 +38,15 @@ type Settings struct {
 	Interval time.Duration
 	// Limits of the snapshot.
 	Limits topology.Limits
-	// Publish takes each good snapshot. It is called from one goroutine at a time.
-	Publish func(*topology.Snapshot)
-	// Report is called after each reading that brought news: with nil after a good snapshot was published, else with
-	// the error, the last good snapshot staying in place. It is called from the same goroutine as Publish.
+	// Emit takes what each good reading says: one full delta for each cluster when the content is new, else one for each
+	// that only confirms it. gone are the clusters that the file described before. It is called from one goroutine at a
+	// time.
+	Emit func(deltas []*topology.Delta, gone []string)
+	// Report is called after each reading that brought news: with nil after a good content was emitted, else with the
+	// error, the last good content staying in place. It is called from the same goroutine as Emit.
 	Report func(error)
+	// Now tells the time; [time.Now] if nil.
+	Now func() time.Time
 }
 
 // Source reads one file. Make it with [New]; call [Source.Load], then [Source.Run].
@@ -53,28 +58,37 @@ type Source struct {
 	judged error
 	// lastError is the text of the last reading error, reported once too.
 	lastError string
+	// clusters are those of the last good content, holders who has which address by it, and confirmed when it was read.
+	clusters  []string
+	holders   map[place]objectOf
+	confirmed time.Time
+	// again says that the next reading emits all, whether it is new or not.
+	again atomic.Bool
 }
 
 // New returns a source that has read nothing yet.
-func New(settings Settings) *Source { return &Source{settings: settings} }
+func New(settings Settings) *Source {
+	if settings.Now == nil {
+		settings.Now = time.Now
+	}
+	return &Source{settings: settings}
+}
 
-// Load reads the file and publishes it. Unlike [Source.Run] it returns the error and does not report it: a collector
-// that starts with a bad topology should not start.
+// Load reads the file and emits it. Unlike [Source.Run] it returns the error and does not report it: a collector that
+// starts with a bad topology should not start.
 func (s *Source) Load() error {
 	data, hash, err := s.read()
 	if err != nil {
 		return err
 	}
-	snapshot, err := s.parse(data)
-	if err != nil {
+	if err := s.take(data); err != nil {
 		return err
 	}
 	s.seen = hash
-	s.settings.Publish(snapshot)
 	return nil
 }
 
-// Run reads the file at each interval and publishes it when its content changed. It returns when the context ends.
+// Run reads the file at each interval. It returns when the context ends.
 func (s *Source) Run(ctx context.Context) {
 	ticker := time.NewTicker(s.settings.Interval)
 	defer ticker.Stop()
@@ -88,6 +102,10 @@ func (s *Source) Run(ctx context.Context) {
 	}
 }
 
+// Again lets the next reading emit the whole content even if it did not change, for a writer that gave a cluster to
+// another source and wants it back. Safe for concurrent use.
+func (s *Source) Again() { s.again.Store(true) }
+
 func (s *Source) reload() {
 	data, hash, err := s.read()
 	if err != nil {
@@ -99,27 +117,50 @@ func (s *Source) reload() {
 	}
 	readable := s.lastError == ""
 	s.lastError = ""
-	if hash == s.seen {
+	if hash == s.seen && (s.judged != nil || !s.again.Load()) {
+		if s.judged == nil {
+			s.confirm()
+		}
 		if !readable {
 			s.settings.Report(s.judged)
 		}
 		return
 	}
+	news := hash != s.seen || !readable
 	s.seen = hash
-	snapshot, err := s.parse(data)
-	s.judged = err
-	if err == nil {
-		s.settings.Publish(snapshot)
+	s.judged = s.take(data)
+	if news || s.judged != nil {
+		s.settings.Report(s.judged)
 	}
-	s.settings.Report(err)
 }
 
-func (s *Source) parse(data []byte) (*topology.Snapshot, error) {
-	snapshot, err := Parse(data, s.settings.Limits, time.Now())
+// take emits the content if it is good.
+func (s *Source) take(data []byte) error {
+	d, err := read(data, s.settings.Limits)
 	if err != nil {
-		return nil, fmt.Errorf("topology file %q: %w", s.settings.File, err)
+		return fmt.Errorf("topology file %q: %w", s.settings.File, err)
 	}
-	return snapshot, nil
+	s.again.Store(false)
+	now := s.settings.Now()
+	deltas, holders := d.deltas(now, s.confirmed, s.holders)
+	clusters := make([]string, len(deltas))
+	for i, delta := range deltas {
+		clusters[i] = delta.Cluster
+	}
+	gone := missing(s.clusters, clusters)
+	s.clusters, s.holders, s.confirmed = clusters, holders, now
+	s.settings.Emit(deltas, gone)
+	return nil
+}
+
+// confirm tells that the file still says the same.
+func (s *Source) confirm() {
+	s.confirmed = s.settings.Now()
+	deltas := make([]*topology.Delta, len(s.clusters))
+	for i, cluster := range s.clusters {
+		deltas[i] = &topology.Delta{Cluster: cluster, At: s.confirmed}
+	}
+	s.settings.Emit(deltas, nil)
 }
 
 func (s *Source) read() (data []byte, hash [sha256.Size]byte, err error) {

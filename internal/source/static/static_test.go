@@ -87,56 +87,122 @@ const (
 	bad = "clusters: [{nam: one}]\n"
 )
 
-// harness holds a source whose readings the test makes one by one.
+// harness holds a source whose readings the test makes one by one, a second apart.
 type harness struct {
-	store   topology.Store
 	source  *Source
 	reports chan error
+	now     time.Time
+	// full and confirmations count readings, deltas and gone are those of the last one.
+	full, confirmations int
+	deltas              []*topology.Delta
+	gone                []string
 }
 
 func start(t *testing.T, file string) *harness {
 	t.Helper()
-	h := &harness{reports: make(chan error, 10)}
-	h.source = New(Settings{File: file, Publish: h.store.Set, Report: func(err error) { h.reports <- err }})
+	h := &harness{reports: make(chan error, 10), now: time.Unix(1000, 0)}
+	h.source = New(Settings{
+		File: file, Emit: h.emit, Report: func(err error) { h.reports <- err }, Now: func() time.Time { return h.now },
+	})
 	require.NoError(t, h.source.Load())
 	return h
 }
 
-func (h *harness) tick() { h.source.reload() }
+func (h *harness) emit(deltas []*topology.Delta, gone []string) {
+	h.deltas, h.gone = deltas, gone
+	if deltas[0].Full {
+		h.full++
+	} else {
+		h.confirmations++
+	}
+}
 
-func (h *harness) clusters() int { return h.store.Snapshot().Stats().Clusters }
+func (h *harness) tick() {
+	h.now = h.now.Add(time.Second)
+	h.source.reload()
+}
 
 func TestReload(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "topology.yaml")
 	write := func(content string) { require.NoError(t, os.WriteFile(file, []byte(content), 0o600)) }
 	write(one)
 	h := start(t, file)
-	assert.Equal(t, 1, h.clusters())
+	assert.Len(t, h.deltas, 1)
 
-	first := h.store.Snapshot()
 	h.tick()
-	assert.Same(t, first, h.store.Snapshot(), "the same content is not read twice")
+	assert.Equal(t, 1, h.full, "the same content is not taken twice")
+	assert.Equal(t, []*topology.Delta{{Cluster: "one", At: time.Unix(1001, 0)}}, h.deltas, "it is confirmed")
 
 	write(bad)
 	h.tick()
+	h.tick()
 	require.ErrorContains(t, <-h.reports, `unknown field "nam"`)
-	assert.Same(t, first, h.store.Snapshot(), "a bad file keeps the last good snapshot")
+	assert.Equal(t, 1, h.full, "a bad file keeps the last good content")
+	assert.Equal(t, 1, h.confirmations, "and confirms nothing")
 	assert.Empty(t, h.reports, "one bad content is reported once")
 
 	write(two)
 	h.tick()
 	require.NoError(t, <-h.reports)
-	assert.Equal(t, 2, h.clusters())
+	assert.Len(t, h.deltas, 2)
 
 	require.NoError(t, os.Remove(file))
 	h.tick()
 	require.ErrorIs(t, <-h.reports, os.ErrNotExist)
-	assert.Equal(t, 2, h.clusters())
+	assert.Equal(t, 2, h.full)
 	assert.Empty(t, h.reports)
 
 	write(two)
 	h.tick()
 	require.NoError(t, <-h.reports, "the file is back: the trouble is over")
+	assert.Equal(t, 2, h.full)
+	assert.Equal(t, 2, h.confirmations)
+
+	h.source.Again()
+	h.tick()
+	assert.Equal(t, 3, h.full, "the writer wanted all of it again")
+	assert.Empty(t, h.reports, "which is no news")
+	h.tick()
+	assert.Equal(t, 3, h.full, "once")
+
+	write(one)
+	h.tick()
+	require.NoError(t, <-h.reports)
+	assert.Equal(t, []string{"two"}, h.gone)
+}
+
+// A file knows no times, but an address that moves from one pod to another cannot have been with both always.
+func TestAnAddressThatMovesGetsATime(t *testing.T) {
+	const content = "clusters: [{name: a, workloads: [{name: w, namespace: n, pods: [{name: %s, addresses: [10.0.0.1]}, {name: q, addresses: [10.0.0.2]}]}]}]\n"
+	file := filepath.Join(t.TempDir(), "topology.yaml")
+	write := func(pod string) {
+		require.NoError(t, os.WriteFile(file, []byte(strings.Replace(content, "%s", pod, 1)), 0o600))
+	}
+	write("old")
+	h := start(t, file)
+	require.Len(t, h.deltas[0].Pods, 2)
+	assert.Zero(t, h.deltas[0].Pods[0].Since)
+	h.tick()
+	write("new")
+	h.tick()
+	pods := h.deltas[0].Pods
+	assert.Equal(t, "new", pods[0].Name)
+	assert.Equal(t, time.Unix(1001, 0), pods[0].Since, "when the old pod was last confirmed")
+	assert.Equal(t, time.Unix(1002, 0), pods[0].Seen)
+	assert.Zero(t, pods[1].Since, "the other pod did not move")
+}
+
+func TestDeltas(t *testing.T) {
+	h := start(t, filepath.Join("testdata", "topology.yaml"))
+	require.Len(t, h.deltas, 2)
+	west := h.deltas[0]
+	assert.True(t, west.Full)
+	assert.Equal(t, time.Unix(1000, 0), west.At)
+	assert.Equal(t, "vnet-westeurope", west.Facts.Network)
+	assert.Equal(t, "mesh1", west.Facts.MeshID)
+	assert.NotNil(t, h.deltas[1].Gateways, "none is not the same as not known")
+	pod := west.Pods[0]
+	assert.Equal(t, []string{"bookinfo", "reviews-v1", "bookinfo-reviews"}, []string{pod.Namespace, pod.Workload, pod.ServiceAccount})
 }
 
 // A ConfigMap mount is topology.yaml -> ..data/topology.yaml with ..data -> ..<date>, and the kubelet swaps ..data.
@@ -155,12 +221,12 @@ func TestReloadAfterASymlinkSwap(t *testing.T) {
 	require.NoError(t, os.Rename(filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data")))
 	h.tick()
 	require.NoError(t, <-h.reports)
-	assert.Equal(t, 2, h.clusters())
+	assert.Len(t, h.deltas, 2)
 }
 
 func TestLoadErrors(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "topology.yaml")
-	src := New(Settings{File: file, Publish: func(*topology.Snapshot) { t.Error("nothing to publish") }})
+	src := New(Settings{File: file, Emit: func([]*topology.Delta, []string) { t.Error("nothing to emit") }})
 	require.ErrorIs(t, src.Load(), os.ErrNotExist)
 	require.NoError(t, os.WriteFile(file, []byte(bad), 0o600))
 	require.ErrorContains(t, src.Load(), "topology.yaml")
@@ -171,7 +237,7 @@ func TestRunKeepsItsInterval(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, []byte(one), 0o600))
 	reports := make(chan error, 1)
 	src := New(Settings{
-		File: file, Interval: time.Millisecond, Publish: func(*topology.Snapshot) {}, Report: func(err error) { reports <- err },
+		File: file, Interval: time.Millisecond, Emit: func([]*topology.Delta, []string) {}, Report: func(err error) { reports <- err },
 	})
 	require.NoError(t, src.Load())
 	ctx, cancel := context.WithCancel(context.Background())
