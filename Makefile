@@ -70,7 +70,11 @@ validate: build ## Validate every shipped configuration against the built binary
 
 .PHONY: bench
 bench: ## Benchmarks of our own parts against the nearest upstream ones
-	go test -run '^$$' -bench . -benchmem ./internal/... ./processors/... ./receivers/... ./test/bench
+	go test -run '^$$' -bench . -benchmem ./internal/... ./components/... ./processors/... ./receivers/... ./test/bench
+
+.PHONY: bench-kube
+bench-kube: ## Memory and API costs of reading clusters, side by side with k8sattributes (about twenty minutes)
+	cd test/bench/kube && go run .
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target FUZZTIME each (50000x)
