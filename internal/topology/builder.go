@@ -60,9 +60,6 @@ func (b *Builder) Add(spec *ClusterSpec) error {
 		}
 	}
 	b.w.Apply(&a.delta)
-	for _, w := range a.empty {
-		b.w.addEmpty(spec.Name, w)
-	}
 	return nil
 }
 
@@ -72,12 +69,6 @@ func (b *Builder) Build(now time.Time) *Snapshot {
 	s := b.w.Publish()
 	b.w = nil
 	return s
-}
-
-// addEmpty adds a workload without pods.
-func (w *Writer) addEmpty(cluster string, spec *WorkloadSpec) {
-	state := spec.state(&PodSpec{})
-	w.enlist(w.clusters[cluster], &state, nil)
 }
 
 // state returns the pod of the workload as a delta has it.
@@ -90,12 +81,10 @@ func (w *WorkloadSpec) state(pod *PodSpec) PodState {
 
 // adder checks one cluster and turns it into a delta; it holds where it is for the errors.
 type adder struct {
-	b     *Builder
-	spec  *ClusterSpec
-	at    Position
-	delta Delta
-	// empty are the workloads without pods.
-	empty     []*WorkloadSpec
+	b         *Builder
+	spec      *ClusterSpec
+	at        Position
+	delta     Delta
 	network   string
 	nodes     map[string]bool
 	pods      map[objectName]string

@@ -33,7 +33,7 @@ func (a *adder) addWorkload(spec *WorkloadSpec) error {
 	}
 	a.workloads[key] = true
 	if len(spec.Pods) == 0 {
-		a.empty = append(a.empty, spec)
+		a.delta.Workloads = append(a.delta.Workloads, *spec)
 	}
 	for i := range spec.Pods {
 		a.at.Pod = i

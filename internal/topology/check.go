@@ -69,6 +69,16 @@ func checkPod(p *PodState) string {
 	return checkAddresses(p.Addresses)
 }
 
+func checkWorkload(w *WorkloadSpec) string {
+	switch {
+	case !named(w.Namespace, w.Name):
+		return badName
+	case !short(w.Kind, w.Service, w.Version, w.ServiceAccount):
+		return badText
+	}
+	return ""
+}
+
 func checkNode(n *NodeSpec) string {
 	switch {
 	case !named(n.Name):

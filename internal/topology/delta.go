@@ -19,6 +19,14 @@ type Delta struct {
 	// Full says that the delta describes the whole cluster: whatever it does not mention is gone. Pods that a full delta
 	// does not mention ended at an unknown moment after the last confirmation.
 	Full bool
+	// More says that the full description goes on in the next delta of the cluster that is Full too: what none of its
+	// pieces mentions is gone only when the last one, without More, has been applied, and nothing is confirmed before,
+	// whatever At says. What a piece says holds at once, and a later piece may take it back. Of no meaning without Full.
+	More bool
+	// Part is the number of the piece, from 0. A piece 0 begins a new description, whether the one before was finished or
+	// not. A piece that does not follow its predecessor is applied, but the description takes nothing away any more and
+	// confirms nothing. A full delta in one piece has Part 0 and no More.
+	Part int
 
 	// Facts replaces what is known of the cluster itself; nil leaves it.
 	Facts *ClusterFacts
@@ -32,6 +40,12 @@ type Delta struct {
 
 	Services     []ServiceSpec
 	GoneServices []ObjectName
+
+	// Workloads holds workloads that are known to exist though no pod of them may. Their Pods are of no meaning here. A
+	// workload whose pods are known needs no entry. Those of all clusters together count up to the limit of pods.
+	Workloads []WorkloadSpec
+	// GoneWorkloads holds those of them that are gone. What is known of their pods stays.
+	GoneWorkloads []ObjectName
 
 	// Pods holds each pod that appeared or changed, with its workload.
 	Pods []PodState
@@ -109,6 +123,9 @@ type PodState struct {
 	// Since is the earliest and Seen the latest moment at which the pod got its addresses; in between it may have had
 	// them. Both zero for a source that knows no times: it has had them always. A zero Seen alone equals Since.
 	Since, Seen time.Time
+	// Unseen says that nobody watched between the two: others may have held the addresses then, so that nobody can be named
+	// in that time.
+	Unseen bool
 }
 
 // PodEnd says that a pod gave up its addresses.

@@ -69,6 +69,8 @@ type Node struct {
 	unknown bool
 	// waiting counts the pods that name an unknown node. Only the writer touches it.
 	waiting int32
+	// mark tells the writer what a full description mentioned. Nobody else reads it.
+	mark uint32
 }
 
 // Spec returns the node as its source described it.
@@ -107,24 +109,27 @@ func (w *Workload) End() mesh.End {
 
 // Pod is a pod of a workload for as long as it has the same addresses: a tenancy. Nobody may change it.
 type Pod struct {
-	Workload *Workload
-	// Node is nil if it is not known. A node that nobody described yet has no zone.
-	Node *Node
-	*Place
-	Name string
+	// What a look-up reads comes first, so that it is in one cache line: a pod takes two.
 
-	uid   UID
 	first [16]byte
-	// more are the addresses after the first.
-	more *[]netip.Addr
 	// The pod is certain from seen to earliest and possible from since to latest, in Unix nanoseconds.
 	since, seen, earliest, latest int64
+	Workload                      *Workload
+	// Addressed says that the topology knows addresses of the pod.
+	Addressed                       bool
+	hostNetwork, ended, gap, unseen bool
+	ownRegion, ownZone, ownNetwork  bool
+
+	*Place
+	// Node is nil if it is not known. A node that nobody described yet has no zone.
+	Node *Node
+	Name string
+
+	uid UID
+	// more are the addresses after the first.
+	more *[]netip.Addr
 	// mark tells the writer what a full delta mentioned. Nobody else reads it.
 	mark uint32
-	// Addressed says that the topology knows addresses of the pod.
-	Addressed                      bool
-	hostNetwork, ended, gap        bool
-	ownRegion, ownZone, ownNetwork bool
 }
 
 // End returns the pod as the end of a call.
@@ -174,6 +179,7 @@ func (p *Pod) State() PodState {
 		PodSpec: PodSpec{Name: p.Name, Addresses: p.Addresses()},
 		UID:     p.uid, Namespace: w.Namespace, Workload: w.Name, Kind: w.Kind, Service: w.service, Version: w.version,
 		ServiceAccount: w.account, HostNetwork: p.hostNetwork, Since: moment(p.since), Seen: moment(p.seen),
+		Unseen: p.unseen,
 	}
 	if p.Node != nil {
 		state.Node = p.Node.Name
@@ -239,6 +245,8 @@ type Service struct {
 	Namespace, Name string
 
 	spec *ServiceSpec
+	// mark tells the writer what a full description mentioned. Nobody else reads it.
+	mark uint32
 }
 
 // Spec returns the service as its source described it. Nobody may change what it leads to.

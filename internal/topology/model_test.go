@@ -232,7 +232,7 @@ func (m *model) tell(cluster int) {
 	}
 	d.Nodes = []NodeSpec{{Name: "n1", Zone: "z"}}
 	d.At = moment(m.clock)
-	m.w.Apply(d)
+	m.apply(d)
 	m.confirmed[cluster] = m.clock
 	m.deltas[cluster] = m.delta(cluster)
 }

@@ -2,7 +2,10 @@
 
 package topology
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // interval between two generations of shared strings.
 const agingInterval = 10 * time.Minute
@@ -25,7 +28,7 @@ func (w *Writer) Publish() *Snapshot {
 		return w.last
 	}
 	s := &Snapshot{
-		meshID: w.settings.MeshID, built: now, seed: w.seed, names: w.names, sole: w.sole, gateways: w.gateways,
+		meshID: cmp.Or(w.settings.MeshID, w.meshID), built: now, seed: w.seed, names: w.names, sole: w.sole, gateways: w.gateways,
 		domains: w.domains, stats: w.stats,
 		clusters: make(map[string]*cluster, len(w.clusters)), networks: make(map[string]*network, len(w.networks)),
 	}

@@ -63,7 +63,8 @@ type Stats struct {
 	Ended int
 }
 
-// MeshID returns the mesh's id; empty if not known.
+// MeshID returns the mesh's id: what the writer was told, else what all clusters that name one agree on; empty if none
+// names one, or if they do not agree.
 func (s *Snapshot) MeshID() string { return s.meshID }
 
 // Built returns when the snapshot was built.

@@ -159,10 +159,7 @@ func holder(t *table[Pod], hash uint64, key *podKey, at int64) (*Pod, Lookup) {
 	var found *Pod
 	var sure, clash bool
 	for i, p := range slots {
-		if i < len(b.tags) && b.tags[i] != tag && b.tags[i] != anyTag {
-			continue
-		}
-		if !key.is(p) || (at != forever && !p.possible(at)) {
+		if b.cannot(i, tag) || !key.is(p) || (at != forever && !p.possible(at)) {
 			continue
 		}
 		certain := at == forever || p.certain(at)
@@ -183,7 +180,7 @@ func holder(t *table[Pod], hash uint64, key *podKey, at int64) (*Pod, Lookup) {
 		return nil, NotFound
 	case clash:
 		return nil, Ambiguous
-	case !sure && found.gap && at >= found.earliest:
+	case !sure && (found.gap && at >= found.earliest || found.unseen && at < found.seen):
 		return nil, Gap
 	}
 	return found, Found
@@ -197,7 +194,16 @@ func hashName(seed maphash.Seed, namespace, name string) uint64 {
 }
 
 func (n *network) nodeAt(hash uint64, address [16]byte) *Node {
-	for node := range n.nodes.candidates(hash) {
+	b := n.nodes.at(hash)
+	if b == nil {
+		return nil
+	}
+	// By hand and not over [table.candidates]: every look-up by address comes here, nearly always to find no tag alike.
+	tag := tagOf(hash)
+	for i, node := range b.slots {
+		if b.cannot(i, tag) {
+			continue
+		}
 		for _, a := range node.addresses {
 			if a.As16() == address {
 				return node

@@ -22,7 +22,7 @@ type Limits struct {
 
 // WriterSettings is what a [Writer] needs.
 type WriterSettings struct {
-	// MeshID is the mesh's id; empty if not known.
+	// MeshID is the mesh's id. Empty stands for the one that the facts of all clusters which name one agree on.
 	MeshID string
 	Limits Limits
 	// History is how long a pod that ended stays answerable. 0 keeps it until the next [Writer.Publish].
@@ -76,6 +76,10 @@ type Writer struct {
 	domains  map[string][]*Cluster
 	names    []string
 	sole     string
+	// meshID is what the clusters agree on.
+	meshID string
+	// standing counts the workloads that were described by themselves.
+	standing int
 }
 
 // NewWriter returns a writer that knows nothing.
@@ -94,12 +98,16 @@ type clusterState struct {
 	cluster
 	facts     ClusterFacts
 	described bool
-	specs     []GatewaySpec
-	places    map[Place]*Place
+	// description is the newest full one.
+	description description
+	specs       []GatewaySpec
+	places      map[Place]*Place
 	// usedPlaces counts those that were used when they were last looked through.
 	usedPlaces int
 	// missing are nodes that pods name and nobody described.
 	missing map[string]*Node
+	// standing are the workloads that were described by themselves.
+	standing map[objectName]*standing
 	// dirty are the workloads whose pods may no longer agree on what they did.
 	dirty map[*parts]struct{}
 	// alive and ended count pods, foreign those alive pods that are in another network than the cluster's.
@@ -133,6 +141,7 @@ func (w *Writer) Apply(d *Delta) {
 	if d.At.IsZero() {
 		a.at = nanos(w.settings.Now())
 	}
+	a.describe()
 	if d.Facts != nil {
 		a.setFacts(d.Facts)
 	}
@@ -145,8 +154,10 @@ func (w *Writer) Apply(d *Delta) {
 	}
 	a.applyNodes()
 	a.applyServices()
+	a.applyWorkloads()
 	a.applyPods()
-	if !d.At.IsZero() && nanos(d.At) > a.confirmed {
+	a.applyLate()
+	if a.confirms() && nanos(d.At) > a.confirmed {
 		c.live.confirmed.Store(nanos(d.At))
 	}
 }
@@ -158,6 +169,8 @@ type applier struct {
 	d *Delta
 	// confirmed is up to when the cluster was known before this delta, and at when the delta was true.
 	confirmed, at int64
+	// sweep says that what the cluster's description did not mention is gone, broken that pieces of it are missing.
+	sweep, broken bool
 }
 
 // cluster returns the cluster's state, a new one if there is room.
@@ -223,6 +236,7 @@ func (w *Writer) Remove(cluster string) {
 	w.stats.Pods -= c.alive
 	w.stats.Ended -= c.ended
 	w.stats.Workloads -= c.workloads.n
+	w.standing -= len(c.standing)
 	w.stats.Nodes -= c.nodes.n
 	w.stats.Services -= c.services.n
 	w.stats.Gateways -= len(c.specs)

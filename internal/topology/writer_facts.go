@@ -3,6 +3,7 @@
 package topology
 
 import (
+	"maps"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -47,6 +48,10 @@ func (a *applier) setFacts(facts *ClusterFacts) {
 func (a *applier) rebase(now *Cluster) {
 	c := a.c
 	pods, nodes, services := slices.Collect(c.pods.all()), slices.Collect(c.nodes.all()), slices.Collect(c.services.all())
+	stand := maps.Clone(c.standing)
+	for name := range stand {
+		a.dropStanding(name)
+	}
 	for _, p := range pods {
 		if !p.ended {
 			a.delist(c, p)
@@ -71,6 +76,7 @@ func (a *applier) rebase(now *Cluster) {
 	for _, s := range services {
 		a.listService(c, &Service{Cluster: now, Namespace: s.Namespace, Name: s.Name, spec: s.spec})
 	}
+	a.renewStanding(stand)
 	records := map[*Workload]*Workload{}
 	for _, p := range pods {
 		a.renew(p, records)
@@ -145,6 +151,7 @@ func (w *Writer) refresh() {
 	}
 	slices.Sort(w.names)
 	w.refreshNetworks()
+	w.refreshMesh()
 	w.domains = map[string][]*Cluster{}
 	w.gateways = map[netip.Addr][]*Gateway{}
 	for _, name := range w.names {
@@ -173,6 +180,22 @@ func (w *Writer) listGateway(g *Gateway) {
 			}
 			n.gateways[address] = g
 		}
+	}
+}
+
+// refreshMesh notes the mesh id that the clusters agree on. A cluster that names none does not disagree.
+func (w *Writer) refreshMesh() {
+	w.meshID = ""
+	for _, name := range w.names {
+		id := w.clusters[name].facts.MeshID
+		if id == "" || id == w.meshID {
+			continue
+		}
+		if w.meshID != "" {
+			w.meshID = ""
+			return
+		}
+		w.meshID = id
 	}
 }
 

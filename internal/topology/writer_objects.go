@@ -14,13 +14,16 @@ func (a *applier) applyNodes() {
 			a.dropNode(n)
 		}
 	}
-	if a.d.Full {
-		mentioned := make(map[string]struct{}, len(a.d.Nodes))
+	if a.mentions() {
 		for i := range a.d.Nodes {
-			mentioned[a.d.Nodes[i].Name] = struct{}{}
+			if n := c.nodeNamed(a.Writer, a.d.Nodes[i].Name); n != nil {
+				n.mark = c.description.mark
+			}
 		}
+	}
+	if a.sweep {
 		for n := range c.nodes.all() {
-			if _, ok := mentioned[n.Name]; !ok {
+			if a.unmentioned(n.mark) {
 				a.dropNode(n)
 			}
 		}
@@ -48,12 +51,12 @@ func (a *applier) addNode(spec *NodeSpec) *Node {
 	if old != nil && old.Zone == spec.Zone && old.Region == spec.Region && slices.Equal(old.addresses, addresses) {
 		return nil
 	}
-	if old == nil && a.full(a.stats.Nodes, a.settings.Limits.MaxNodes, &a.counters.NodesRefused, "nodes") {
+	if old == nil && (a.postponeNode(spec) || a.full(a.stats.Nodes, a.settings.Limits.MaxNodes, &a.counters.NodesRefused, "nodes")) {
 		return nil
 	}
 	n := &Node{
 		Cluster: c.Cluster, Name: strings.Clone(spec.Name), Zone: a.strings.intern(spec.Zone),
-		Region: a.strings.intern(spec.Region), addresses: slices.Clone(addresses),
+		Region: a.strings.intern(spec.Region), addresses: slices.Clone(addresses), mark: c.description.mark,
 	}
 	waited := c.missing[spec.Name] != nil
 	if old != nil {
@@ -181,13 +184,16 @@ func (a *applier) applyServices() {
 			a.dropService(s)
 		}
 	}
-	if a.d.Full {
-		mentioned := make(map[ObjectName]struct{}, len(a.d.Services))
+	if a.mentions() {
 		for i := range a.d.Services {
-			mentioned[ObjectName{a.d.Services[i].Namespace, a.d.Services[i].Name}] = struct{}{}
+			if s := c.serviceNamed(a.Writer, a.d.Services[i].Namespace, a.d.Services[i].Name); s != nil {
+				s.mark = c.description.mark
+			}
 		}
+	}
+	if a.sweep {
 		for s := range c.services.all() {
-			if _, ok := mentioned[ObjectName{s.Namespace, s.Name}]; !ok {
+			if a.unmentioned(s.mark) {
 				a.dropService(s)
 			}
 		}
@@ -208,13 +214,15 @@ func (a *applier) addService(spec *ServiceSpec) {
 	if kept == nil {
 		return
 	}
-	if old == nil && a.full(a.stats.Services, a.settings.Limits.MaxServices, &a.counters.ServicesRefused, "services") {
+	if old == nil && (a.postponeService(spec) || a.full(a.stats.Services, a.settings.Limits.MaxServices, &a.counters.ServicesRefused, "services")) {
 		return
 	}
 	if old != nil {
 		a.dropService(old)
 	}
-	a.listService(c, &Service{Cluster: c.Cluster, Namespace: kept.Namespace, Name: kept.Name, spec: kept})
+	a.listService(c, &Service{
+		Cluster: c.Cluster, Namespace: kept.Namespace, Name: kept.Name, spec: kept, mark: c.description.mark,
+	})
 }
 
 // cloneService returns a copy for keeps, nil if the old one says the same.

@@ -23,8 +23,13 @@ func (a *applier) applyPods() {
 			late[end.UID] = end
 		}
 	}
-	if a.d.Full {
+	if a.mentions() {
+		a.mentionPods()
+	}
+	if a.sweep {
 		a.endUnmentioned()
+	}
+	if a.d.Full {
 		a.reserve(len(a.d.Pods))
 	}
 	for i := range a.d.Pods {
@@ -62,18 +67,21 @@ func (a *applier) gone(end *PodEnd) bool {
 	return true
 }
 
-// endUnmentioned ends what a full delta does not mention.
-func (a *applier) endUnmentioned() {
-	a.mark++
+// mentionPods marks what is known already of what the delta mentions. What it begins is marked then.
+func (a *applier) mentionPods() {
 	for i := range a.d.Pods {
 		state := &a.d.Pods[i]
 		if p := a.c.alivePod(a.Writer, state.Namespace, state.Name); p != nil && sameUID(p.uid, state.UID) {
-			p.mark = a.mark
+			p.mark = a.c.description.mark
 		}
 	}
+}
+
+// endUnmentioned ends what a full description did not mention.
+func (a *applier) endUnmentioned() {
 	var over []*Pod
 	for p := range a.c.pods.all() {
-		if !p.ended && p.mark != a.mark {
+		if !p.ended && a.unmentioned(p.mark) {
 			over = append(over, p)
 		}
 	}
@@ -118,7 +126,7 @@ func (a *applier) addPod(state *PodState) {
 			latest = min(latest, seen)
 		}
 		a.end(old, max(a.confirmed, old.seen), latest, a.d.Full)
-	} else if a.full(a.stats.Pods, a.settings.Limits.MaxPods, &a.counters.PodsRefused, "pods") {
+	} else if a.postponePod(state) || a.full(a.stats.Pods, a.settings.Limits.MaxPods, &a.counters.PodsRefused, "pods") {
 		return
 	}
 	a.begin(state, since, seen)
@@ -145,6 +153,7 @@ func (a *applier) move(old *Pod, state *PodState) {
 // begin begins a tenancy.
 func (a *applier) begin(state *PodState, since, seen int64) {
 	p := a.tenancy(state, since, seen)
+	p.mark = a.c.description.mark
 	p.Workload = a.enlist(a.c, state, p.Place)
 	a.settle(a.c, p)
 	a.add(a.c, p)
@@ -157,6 +166,7 @@ func (a *applier) update(old *Pod, state *PodState) {
 	if since, seen = max(since, old.since), min(seen, old.seen); since > seen {
 		since, seen = old.since, old.seen
 	}
+	unseen := old.unseen && state.Unseen
 	uid := old.uid
 	if uid == (UID{}) {
 		uid = state.UID
@@ -166,12 +176,12 @@ func (a *applier) update(old *Pod, state *PodState) {
 	described := place == old.Place && w.Name == state.Workload && w.Kind == state.Kind && w.service == state.Service &&
 		w.version == state.Version && w.account == state.ServiceAccount
 	ownRegion, ownZone := state.Region != "", state.Zone != ""
-	if described && node == old.Node && since == old.since && seen == old.seen && uid == old.uid &&
+	if described && node == old.Node && since == old.since && seen == old.seen && unseen == old.unseen && uid == old.uid &&
 		ownRegion == old.ownRegion && ownZone == old.ownZone {
 		return
 	}
 	q := *old
-	q.mark, q.uid, q.since, q.seen = 0, uid, since, seen
+	q.uid, q.since, q.seen, q.unseen = uid, since, seen, unseen
 	q.Node, q.Place, q.ownRegion, q.ownZone = node, place, ownRegion, ownZone
 	if !described {
 		a.delist(a.c, old)

@@ -205,6 +205,31 @@ func TestAddressConflict(t *testing.T) {
 	assert.Equal(t, "b", nameAt(s, 0, "10.0.0.1"))
 }
 
+// Between two listings a pod may have come and gone that nobody heard of, in the very second in which the listed one got
+// the address: neither that one nor its predecessor may be named then.
+func TestNobodyWatchedTheBeginning(t *testing.T) {
+	for unseen, want := range map[bool]string{true: "gap", false: "b"} {
+		d := newDesk(Limits{})
+		a, b := pod("a", "10.0.0.1", 1, 900), pod("b", "10.0.0.1", 2, 950)
+		b.Seen, b.Unseen = b.Since.Add(2*time.Second), unseen
+		d.Apply(&Delta{Cluster: "c", At: second(940), Facts: facts("n"), Pods: []PodState{a}})
+		d.Apply(&Delta{
+			Cluster: "c", At: second(1000), Pods: []PodState{b},
+			GonePods: []PodEnd{{Namespace: "ns", Name: "a", UID: UID{1}, Earliest: second(945), Latest: second(945)}},
+		})
+		s := d.Publish()
+		assert.Equal(t, want, nameAt(s, 951, "10.0.0.1"))
+		assert.Equal(t, "b", nameAt(s, 952, "10.0.0.1"), "certain")
+		assert.Equal(t, "a", nameAt(s, 944, "10.0.0.1"))
+		assert.Equal(t, unseen, s.History("n", addr("10.0.0.1"))[0].State().Unseen)
+
+		// The same pod, told again by somebody who saw it begin.
+		b.Unseen = false
+		d.Apply(&Delta{Cluster: "c", At: second(1001), Pods: []PodState{b}})
+		assert.Equal(t, "b", nameAt(d.Publish(), 951, "10.0.0.1"))
+	}
+}
+
 func TestApplyPast(t *testing.T) {
 	d := newDesk(Limits{})
 	a, b := pod("a", "10.0.0.1", 1, 900), pod("a", "10.0.0.1", 2, 950)

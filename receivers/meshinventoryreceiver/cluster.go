@@ -56,7 +56,7 @@ func (c *cluster) apply(d *topology.Delta) {
 	defer c.mu.Unlock()
 	c.date(d)
 	c.writer.Apply(d)
-	if d.At.After(c.confirmed) {
+	if d.At.After(c.confirmed) && !d.More {
 		c.confirmed = d.At
 	}
 	if d.Facts != nil {
@@ -67,7 +67,8 @@ func (c *cluster) apply(d *topology.Delta) {
 	}
 	c.unpruned = c.unpruned || d.Full || !saysNothing(d)
 	switch {
-	case d.Full:
+	case d.Full && !d.More:
+		// The pieces before were no whole description, so nothing was sent of them, or as changes.
 		c.pending.clear()
 		if c.due = causeRelist; !c.synced {
 			c.due = causeBegin

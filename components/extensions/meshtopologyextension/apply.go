@@ -55,10 +55,14 @@ func (e *engine) apply(from origin, d *topology.Delta) {
 	if changes(d) {
 		e.changes++
 	}
-	if d.At.After(c.confirmed) {
+	if d.Full && d.More && c.confirmed.IsZero() {
+		// The patience begins with the description: one that stops in the middle must not look fresh forever.
+		c.confirmed = e.now()
+	}
+	if d.At.After(c.confirmed) && !d.More {
 		c.confirmed = d.At
 	}
-	if from != originInventory && c.stale && !d.At.IsZero() {
+	if from != originInventory && c.stale && !d.At.IsZero() && !d.More {
 		c.stale = false
 		e.fresh(d.Cluster)
 	}
@@ -70,11 +74,12 @@ func (e *engine) apply(from origin, d *topology.Delta) {
 // changes says whether a delta says more than that nothing happened.
 func changes(d *topology.Delta) bool {
 	return d.Full || d.Facts != nil || d.Gateways != nil || d.Failovers != nil || len(d.Nodes)+len(d.GoneNodes)+len(d.Services)+
-		len(d.GoneServices)+len(d.Pods)+len(d.GonePods) > 0
+		len(d.GoneServices)+len(d.Workloads)+len(d.GoneWorkloads)+len(d.Pods)+len(d.GonePods) > 0
 }
 
 // claim returns the cluster if the source may describe it. A stronger source takes a cluster over with a full
-// description: until then, what is known stays.
+// description: until then, what is known stays. With one in pieces it does with the first, as nobody keeps the pieces
+// until there are all of them; what it does not mention stays until the last.
 func (e *engine) claim(from origin, name string, full bool) *ownedCluster {
 	c := e.clusters[name]
 	switch {
@@ -205,7 +210,7 @@ func (e *engine) markStale(name string, from origin, since time.Time, why string
 // RejectedInventoryError says why a message of an inventory was not taken and never will be. It comes wrapped as a
 // permanent error of the collector.
 type RejectedInventoryError struct {
-	// Reason is schema, invalid, refused or off, for a counter.
+	// Reason is schema, invalid or refused, for a counter.
 	Reason string
 	Err    error
 }
@@ -222,8 +227,25 @@ func rejected(reason string, err error) error {
 	return consumererror.NewPermanent(&RejectedInventoryError{Reason: reason, Err: err})
 }
 
-// accept takes a message of an inventory.
+// accept takes a message of an inventory. When it returns nil, the message is in the journal: a message that its sender
+// forgets must not be lost with the process.
 func (e *engine) accept(m *inventory.Message) error {
+	j := e.copy.journal
+	if j == nil {
+		return e.take(m)
+	}
+	write, err := j.room(m)
+	if err != nil {
+		return err
+	}
+	if err := e.take(m); err != nil {
+		return err
+	}
+	j.append(m, write)
+	return nil
+}
+
+func (e *engine) take(m *inventory.Message) error {
 	actions, err := e.assembler.Accept(m, e.now())
 	e.perform(actions)
 	switch {

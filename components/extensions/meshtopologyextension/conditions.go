@@ -18,6 +18,10 @@ const kindDiskCopy = "disk_copy"
 // long as it sends.
 const quiet = 5 * time.Minute
 
+// unrepeated is after how long a finding about an API server counts as over that its source does not report again. It
+// does so every five minutes; a source that ended, as its secret was removed, does not.
+const unrepeated = 10 * time.Minute
+
 // resolveConditions ends the findings about clusters that nobody ends: the writer says when two clusters clash, and
 // nothing when they no longer do.
 func (e *engine) resolveConditions(now time.Time) {
@@ -35,6 +39,10 @@ func (e *engine) resolveConditions(now time.Time) {
 		}
 		return n < 2
 	})
+	for _, kind := range []string{topology.KindKubernetesForbidden, topology.KindKubernetesUnreachable} {
+		// What is not about a cluster is about the secrets, whose reader says when it is over.
+		e.findings.ResolveIf(kind, func(f *findings.Entry) bool { return f.Cluster != "" && now.Sub(f.Last) >= unrepeated })
+	}
 	e.findings.ResolveIf(topology.KindDuplicateClusterName, func(f *findings.Entry) bool {
 		return strings.HasPrefix(f.Subject, "uid ") && now.Sub(f.Last) >= quiet
 	})

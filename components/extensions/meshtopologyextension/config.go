@@ -93,6 +93,10 @@ type InventoryConfig struct {
 	Directory string `mapstructure:"directory"`
 	// SaveInterval is the time between two copies of a topology that changes. Default 30s, at least 100ms.
 	SaveInterval time.Duration `mapstructure:"save_interval"`
+	// MaxJournalMiB is how large the journal may get, in MiB, before a copy is made early; it takes twice that at most,
+	// and what waits for other messages.
+	// Default 64, at most 65536; 0 for no journal.
+	MaxJournalMiB int `mapstructure:"max_journal_mib"`
 	// StaleAfter is how long a cluster may be silent before it counts as stale. Default 90s.
 	StaleAfter time.Duration `mapstructure:"stale_after"`
 	// ExpireAfter is how long a cluster may be silent before it is forgotten. Default 24h, more than StaleAfter.
@@ -149,7 +153,7 @@ func (c *KubernetesConfig) Unmarshal(conf *confmap.Conf) error {
 
 // Unmarshal implements [confmap.Unmarshaler].
 func (c *InventoryConfig) Unmarshal(conf *confmap.Conf) error {
-	*c = InventoryConfig{SaveInterval: 30 * time.Second, StaleAfter: defaultStaleAfter, ExpireAfter: defaultExpireAfter}
+	*c = InventoryConfig{SaveInterval: 30 * time.Second, MaxJournalMiB: 64, StaleAfter: defaultStaleAfter, ExpireAfter: defaultExpireAfter}
 	return conf.Unmarshal(c)
 }
 
@@ -189,6 +193,7 @@ var (
 		"such as ${env:MESH_NODE_NAME} with that variable set from spec.nodeName")
 	errNoDirectory = errors.New("'inventory::directory' is missing: write a directory that survives a restart, " +
 		"such as /var/lib/otelcol-mesh/topology, for the disk copy of what the clusters said")
+	errMaxJournal      = errors.New("'inventory::max_journal_mib' must be from 1 to 65536, such as 64, or 0 for no journal")
 	errSaveInterval    = errors.New("'inventory::save_interval' must be at least 100ms, such as 30s")
 	errHistory         = errors.New("'history' must not be negative: write how long ended pods stay answerable, such as 1h")
 	errPublishInterval = errors.New("'publish_interval' must be from 10ms to 500ms, such as 200ms")
@@ -216,6 +221,7 @@ func (c *Config) Validate() error {
 	if inventory != nil {
 		check(inventory.Directory == "", errNoDirectory)
 		check(inventory.SaveInterval < 100*time.Millisecond, errSaveInterval)
+		check(inventory.MaxJournalMiB < 0 || inventory.MaxJournalMiB > 1<<16, errMaxJournal)
 		errs = append(errs, times("inventory", inventory.StaleAfter, inventory.ExpireAfter))
 	}
 	if remote != nil {

@@ -48,7 +48,7 @@ func TestConfig(t *testing.T) {
 		}),
 		"mesh_topology/hub": with(func(c *Config) {
 			c.Inventory = configoptional.Some(InventoryConfig{
-				Directory: "/var/lib/otelcol-mesh/topology", SaveInterval: 30 * time.Second, StaleAfter: 90 * time.Second, ExpireAfter: 24 * time.Hour,
+				Directory: "/var/lib/otelcol-mesh/topology", SaveInterval: 30 * time.Second, MaxJournalMiB: 64, StaleAfter: 90 * time.Second, ExpireAfter: 24 * time.Hour,
 			})
 			c.Admin.Endpoint = "127.0.0.1:13134"
 		}),
@@ -64,7 +64,7 @@ func TestConfig(t *testing.T) {
 				Cluster:      "hub", NodeName: "node-0", SystemNamespace: "mesh", StaleAfter: time.Minute,
 			}),
 			Inventory: configoptional.Some(InventoryConfig{
-				Directory: "/data", SaveInterval: time.Minute, StaleAfter: 2 * time.Minute, ExpireAfter: 48 * time.Hour,
+				Directory: "/data", SaveInterval: time.Minute, MaxJournalMiB: 32, StaleAfter: 2 * time.Minute, ExpireAfter: 48 * time.Hour,
 			}),
 			RemoteSecrets: configoptional.Some(RemoteSecretsConfig{
 				ClientConfig: ClientConfig{Kubeconfig: "/etc/kubeconfig", Context: "hub"},
@@ -120,6 +120,7 @@ func TestConfigErrors(t *testing.T) {
 		{"kubernetes stale", func(c *Config) { c.Kubernetes.Get().StaleAfter = 0 }, "'kubernetes::stale_after' must be at least 1s"},
 		{"no directory", func(c *Config) { c.Inventory.Get().Directory = "" }, "'inventory::directory' is missing: write a directory that survives a restart, such as"},
 		{"save interval", func(c *Config) { c.Inventory.Get().SaveInterval = 0 }, "'inventory::save_interval' must be at least 100ms"},
+		{"journal", func(c *Config) { c.Inventory.Get().MaxJournalMiB = -1 }, "'inventory::max_journal_mib' must be from 1 to 65536"},
 		{"expiry", func(c *Config) { c.Inventory.Get().ExpireAfter = time.Minute }, "'inventory::expire_after' must be longer than 'inventory::stale_after'"},
 		{"remote context", func(c *Config) { c.RemoteSecrets.Get().Kubeconfig = "" }, "'remote_secrets::context' without"},
 		{"remote expiry", func(c *Config) { c.RemoteSecrets.Get().ExpireAfter = 0 }, "'remote_secrets::expire_after' must be longer"},

@@ -40,6 +40,8 @@ type saving struct {
 	snapshot  *topology.Snapshot
 	positions []inventory.Position
 	changes   uint64
+	// through is up to which file the journal is superfluous once this is saved.
+	through uint64
 }
 
 // diskCopy writes what the clusters said to the disk, from a goroutine of its own: the disk may be slow.
@@ -54,8 +56,11 @@ type diskCopy struct {
 	asked time.Time
 	saved uint64
 	skips int
-	// again says that the last copy failed.
-	again atomic.Bool
+	// again says that the last copy failed, pending counts those that are asked for and not written.
+	again   atomic.Bool
+	pending atomic.Int32
+	// journal has what came since; nil if none is kept.
+	journal *messageJournal
 
 	mu      sync.Mutex
 	state   admin.DiskCopy
@@ -79,15 +84,21 @@ func (c *diskCopy) due(now time.Time, changes uint64) bool {
 	if changes == c.saved {
 		c.skips++
 	}
-	if changes == c.saved && c.skips < confirmEvery && !c.again.Load() {
+	wanted := c.again.Load() || (c.journal != nil && c.journal.wanted.Load())
+	if changes == c.saved && c.skips < confirmEvery && !wanted {
 		return false
 	}
 	c.skips = 0
 	return true
 }
 
-// content is what to save: everything that has been taken so far, so that it must be published.
+// content is what to save: everything that has been taken so far, so that it must be published. The journal begins anew
+// before: what is in neither the one nor the other would be lost.
 func (e *engine) content() saving {
+	var through uint64
+	if j := e.copy.journal; j != nil {
+		through = j.rotate()
+	}
 	e.publish()
 	var own []inventory.Position
 	for _, p := range e.assembler.Positions() {
@@ -96,27 +107,35 @@ func (e *engine) content() saving {
 			own = append(own, p)
 		}
 	}
-	return saving{snapshot: e.store.Snapshot(), positions: own, changes: e.changes}
+	return saving{snapshot: e.store.Snapshot(), positions: own, changes: e.changes, through: through}
 }
 
 // save asks for a copy, unless the disk is still busy with one.
 func (e *engine) save() {
-	s := e.content()
-	select {
-	case e.copy.work <- s:
-		e.copy.saved = s.changes
-	default:
+	c := e.copy
+	if len(c.work) == cap(c.work) {
+		return
 	}
+	// Nobody else fills the channel, so there is room.
+	s := e.content()
+	c.pending.Add(1)
+	c.work <- s
+	c.saved = s.changes
 }
 
 // run writes copies until the channel is closed.
 func (c *diskCopy) run() {
 	for s := range c.work {
 		c.write(s)
+		c.pending.Add(-1)
 	}
 }
 
 func (c *diskCopy) write(s saving) {
+	if c.journal != nil {
+		// What is left of an end of the file that the copy replaces must not be lost with the power before it is there.
+		c.journal.flush()
+	}
 	size, err := disk.Replace(c.path, func(w io.Writer) error { return inventory.Save(w, s.snapshot, s.positions) })
 	e, now := c.engine, c.engine.now()
 	c.mu.Lock()
@@ -130,6 +149,9 @@ func (c *diskCopy) write(s saving) {
 	c.again.Store(err != nil)
 	ctx := context.Background()
 	if err == nil {
+		if c.journal != nil && !c.journal.remove(s.through) {
+			c.again.Store(true)
+		}
 		e.telemetry.ExtensionMeshTopologyDiskCopySaves.Add(ctx, 1, succeeded)
 		if e.findings.Resolve(kindDiskCopy, "", copySubject) {
 			e.logger.Info("the disk copy of the topology is written again", zap.String("file", c.path))
@@ -156,12 +178,38 @@ func (c *diskCopy) status() admin.DiskCopy {
 	return state
 }
 
-// load restores what the disk copy has, before anything else is taken. What is damaged is lost and reported, the rest is
-// used.
+// load restores what the disk copy has, and what the journal has of the time after it, before anything else is taken.
+// What is damaged is lost and reported, the rest is used.
 func (c *diskCopy) load() error {
 	if err := os.MkdirAll(c.engine.config.Inventory.Get().Directory, 0o700); err != nil {
 		return fmt.Errorf("'inventory::directory' cannot be made: %w", err)
 	}
+	if err := c.openJournal(); err != nil {
+		return err
+	}
+	if err := c.loadCopy(); err != nil {
+		return err
+	}
+	if c.journal != nil {
+		c.journal.replay()
+	}
+	c.engine.publish()
+	c.saved = c.engine.changes
+	return nil
+}
+
+func (c *diskCopy) openJournal() error {
+	config := c.engine.config.Inventory.Get()
+	if config.MaxJournalMiB == 0 {
+		return nil
+	}
+	var err error
+	c.journal, err = openJournal(c.engine, config, c.path)
+	return err
+}
+
+// loadCopy restores what the disk copy has.
+func (c *diskCopy) loadCopy() error {
 	file, err := os.Open(c.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		c.engine.logger.Info("there is no disk copy of the topology yet; clusters become known as their inventories arrive", zap.String("file", c.path))
@@ -175,8 +223,6 @@ func (c *diskCopy) load() error {
 	report := inventory.Load(file, inventory.LoadLimits{
 		Clusters: e.config.MaxClusters, Pods: e.config.MaxPods + e.config.MaxHistory,
 	}, func(s *inventory.Saved) { e.perform(e.assembler.Restore(s, e.now())) })
-	e.publish()
-	c.saved = e.changes
 	if info, err := file.Stat(); err == nil {
 		c.state.Bytes = info.Size()
 	}
@@ -213,8 +259,9 @@ func (c *diskCopy) damaged(report inventory.LoadReport) {
 func (c *diskCopy) finish(s saving) {
 	close(c.work)
 	c.writing.Wait()
-	if s.snapshot != nil {
-		c.write(s)
+	c.write(s)
+	if c.journal != nil {
+		c.journal.finish()
 	}
 }
 

@@ -55,8 +55,11 @@ type engine struct {
 	every []func(now time.Time)
 
 	// changes counts what changed the content; published and pruned are when that was made visible last.
-	changes           uint64
-	dirty             bool
+	changes uint64
+	dirty   bool
+	// replaying is when the message came that the journal tells again; zero other than at the start. A message that came
+	// before the process is taken as it was then.
+	replaying         time.Time
 	published, pruned time.Time
 	copy              *diskCopy
 }
@@ -71,9 +74,15 @@ type totals struct {
 
 func newEngine(config *Config, logger *zap.Logger, telemetry *metadata.TelemetryBuilder, store *topology.Store, table *findings.Table, now func() time.Time) *engine {
 	e := &engine{
-		logger: logger, telemetry: telemetry, config: config, now: now, store: store, findings: table,
+		logger: logger, telemetry: telemetry, config: config, store: store, findings: table,
 		queue: make(chan func(), config.QueueSize), stopped: make(chan struct{}),
 		clusters: map[string]*ownedCluster{}, again: map[origin]func(string){},
+	}
+	e.now = func() time.Time {
+		if !e.replaying.IsZero() {
+			return e.replaying
+		}
+		return now()
 	}
 	e.totals.Store(&totals{})
 	e.sources.Store(&map[string]string{})
@@ -82,7 +91,7 @@ func newEngine(config *Config, logger *zap.Logger, telemetry *metadata.Telemetry
 			MaxClusters: config.MaxClusters, MaxPods: config.MaxPods, MaxHistory: config.MaxHistory,
 			MaxNodes: config.MaxNodes, MaxServices: config.MaxServices, MaxGateways: config.MaxGateways,
 		},
-		History: config.History, Store: store, Now: now, Report: e.report,
+		History: config.History, Store: store, Now: e.now, Report: e.report,
 	})
 	if c := config.Inventory.Get(); c != nil {
 		e.assembler = inventory.NewAssembler(inventory.AssemblerSettings{
@@ -221,8 +230,13 @@ func (e *engine) tick() {
 		e.resolveConditions(now)
 		e.findings.Prune()
 	}
-	if e.copy != nil && e.copy.due(now, e.changes) {
-		e.save()
+	if e.copy != nil {
+		if e.copy.journal != nil {
+			e.copy.journal.tick()
+		}
+		if e.copy.due(now, e.changes) {
+			e.save()
+		}
 	}
 	e.copyTotals()
 }

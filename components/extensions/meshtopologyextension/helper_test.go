@@ -199,7 +199,7 @@ func hub(t *testing.T) *Config {
 	cfg := createDefaultConfig().(*Config)
 	cfg.PublishInterval = 10 * time.Millisecond
 	cfg.Inventory = configoptional.Some(InventoryConfig{
-		Directory: filepath.Join(t.TempDir(), "topology"), SaveInterval: time.Minute, StaleAfter: 90 * time.Second, ExpireAfter: 24 * time.Hour,
+		Directory: filepath.Join(t.TempDir(), "topology"), SaveInterval: time.Minute, MaxJournalMiB: 64, StaleAfter: 90 * time.Second, ExpireAfter: 24 * time.Hour,
 	})
 	return cfg
 }
@@ -223,4 +223,22 @@ func prefixes(texts ...string) (out []netip.Prefix) {
 		out = append(out, netip.MustParsePrefix(text))
 	}
 	return out
+}
+
+// benchmarked is a hub that runs by the true clock, with a journal of this size.
+func benchmarked(b *testing.B, journalMiB int) *meshTopology {
+	b.Helper()
+	cfg := createDefaultConfig().(*Config)
+	cfg.Inventory = configoptional.Some(InventoryConfig{
+		Directory: b.TempDir(), SaveInterval: time.Minute, MaxJournalMiB: journalMiB, StaleAfter: 90 * time.Second, ExpireAfter: 24 * time.Hour,
+	})
+	telemetry := componenttest.NewTelemetry()
+	m, err := newMeshTopology(metadatatest.NewSettings(telemetry), cfg)
+	require.NoError(b, err)
+	require.NoError(b, m.Start(context.Background(), componenttest.NewNopHost()))
+	b.Cleanup(func() {
+		require.NoError(b, m.Shutdown(context.Background()))
+		require.NoError(b, telemetry.Shutdown(context.Background()))
+	})
+	return m
 }

@@ -18,6 +18,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
 
 	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/meshtopologyextension/internal/metadatatest"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/inventorylog"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/source/inventory"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/topology"
 )
@@ -125,7 +126,8 @@ func TestWhatCanNeverBeTakenIsAPermanentError(t *testing.T) {
 	off := build(t, withStatic(cfg, "f"))
 	m := west.encoder.Heartbeat(begin)
 	err := off.AcceptInventory(context.Background(), &m)
-	assert.True(t, consumererror.IsPermanent(err))
+	require.ErrorIs(t, err, inventorylog.ErrNotTaken, "the processor leaves the record among the logs")
+	assert.False(t, consumererror.IsPermanent(err), "the processor would drop it")
 	require.ErrorContains(t, err, "write 'inventory: {directory: …}'")
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/meshtopologyextension/internal/admin"
 	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/meshtopologyextension/internal/findings"
 	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/meshtopologyextension/internal/metadata"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/inventorylog"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/source/inventory"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/source/kube"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/topology"
@@ -33,8 +34,8 @@ var (
 )
 
 // errInventoryOff is returned for messages that nobody wants.
-var errInventoryOff = errors.New("the source 'inventory' of the mesh_topology extension is off; write 'inventory: {directory: …}' there, " +
-	"or do not send inventories to this collector")
+var errInventoryOff = fmt.Errorf("%w: the source 'inventory' of the mesh_topology extension is off; write 'inventory: {directory: …}' there, "+
+	"or do not send inventories to this collector", inventorylog.ErrNotTaken)
 
 // meshTopology runs the sources and the writer, and hands snapshots out.
 type meshTopology struct {
@@ -82,7 +83,8 @@ func (m *meshTopology) Snapshot() *topology.Snapshot { return m.store.Snapshot()
 // AcceptInventory implements [InventorySink].
 func (m *meshTopology) AcceptInventory(ctx context.Context, message *inventory.Message) error {
 	if m.engine.assembler == nil {
-		return rejected("off", errInventoryOff)
+		// Not a permanent error: the record is a log record here.
+		return errInventoryOff
 	}
 	return m.engine.do(ctx, func() error { return m.engine.accept(message) })
 }
@@ -144,8 +146,11 @@ func (m *meshTopology) run() {
 	var feeds, writer context.Context
 	feeds, m.cancelFeeds = context.WithCancel(context.Background())
 	writer, m.cancelEngine = context.WithCancel(context.Background())
-	if e.copy != nil {
-		e.copy.writing.Go(e.copy.run)
+	if c := e.copy; c != nil {
+		c.writing.Go(c.run)
+		if c.journal != nil {
+			c.journal.syncing.Go(c.journal.run)
+		}
 	}
 	m.writing.Go(func() { e.run(writer) })
 	for _, f := range m.feeds {

@@ -173,6 +173,7 @@ func newKubernetesFeed(e *engine, config *KubernetesConfig, version string, open
 			Cluster: config.Cluster, Scope: kube.ScopeNode, NodeName: config.NodeName, SystemNamespace: config.SystemNamespace,
 			Client: kube.ClientSettings{Kubeconfig: config.Kubeconfig, Context: config.Context, Version: version},
 			Logger: slog.New(zapslog.NewHandler(e.logger.Core())), Report: e.report, Now: e.now,
+			Resolve: func(kind, subject string) { e.findings.Resolve(kind, config.Cluster, subject) },
 		})
 	}
 	e.again[originKubernetes] = func(string) {
@@ -253,11 +254,14 @@ func (f *kubernetesFeed) state() kube.State {
 	return f.source.State()
 }
 
+// answers says whether an API server that was out of reach is there again, with everything that is watched.
+func answers(s kube.State) bool { return s.Synced && s.LastError == "" && s.Live == s.Watches }
+
 var errNotSynced = errors.New("the API server has not told everything yet")
 
 func (f *kubernetesFeed) check(time.Time) error {
 	state := f.state()
-	if state.LastError == "" {
+	if answers(state) {
 		f.engine.findings.ResolveCluster(topology.KindKubernetesUnreachable, f.config.Cluster)
 	}
 	if state.Synced {
@@ -346,7 +350,7 @@ func (f *remoteFeed) run(ctx context.Context) {
 func (f *remoteFeed) check(time.Time) error {
 	clusters, watching := f.manager.State()
 	for _, c := range clusters {
-		if c.Source.Synced && c.Source.LastError == "" {
+		if answers(c.Source) {
 			f.engine.findings.ResolveCluster(topology.KindKubernetesUnreachable, c.Cluster)
 		}
 	}

@@ -208,3 +208,45 @@ func TestAStartThatFailsHalfwayLeavesNothing(t *testing.T) {
 	f.openKube = func(kube.Settings) (kubeSource, error) { return nil, errors.New("no such thing") }
 	require.ErrorContains(t, f.Start(context.Background(), f.host), "no such thing")
 }
+
+func TestFindingsAboutAnAPIServerEnd(t *testing.T) {
+	f, k := withFake(t, withKubernetes(createDefaultConfig().(*Config)))
+	forbidden := func(subject string) {
+		k.settings.Report(topology.Finding{Kind: topology.KindKubernetesForbidden, Cluster: "west", Subject: subject, At: f.at()})
+	}
+	forbidden("pods")
+	forbidden("nodes")
+	k.settings.Report(topology.Finding{Kind: topology.KindKubernetesUnreachable, Cluster: "west", Subject: "west"})
+	k.set(kube.State{Synced: true, Watches: 3, Live: 2})
+	f.tick()
+	assert.Len(t, f.ongoing(topology.KindKubernetesUnreachable), 1, "a watch is missing")
+	k.set(kube.State{Synced: true, Watches: 3, Live: 3})
+	f.tick()
+	assert.Empty(t, f.ongoing(topology.KindKubernetesUnreachable))
+
+	k.settings.Resolve(topology.KindKubernetesForbidden, "pods")
+	assert.Equal(t, []string{"west: nodes"}, f.ongoing(topology.KindKubernetesForbidden))
+	f.forward(9 * time.Minute)
+	assert.Equal(t, []string{"west: nodes"}, f.ongoing(topology.KindKubernetesForbidden))
+	forbidden("nodes")
+	f.forward(9 * time.Minute)
+	assert.Equal(t, []string{"west: nodes"}, f.ongoing(topology.KindKubernetesForbidden), "it was repeated")
+	f.forward(time.Minute)
+	assert.Empty(t, f.ongoing(topology.KindKubernetesForbidden))
+}
+
+// A workload that no pod is of is in the file too.
+func TestAFileNamesWorkloadsWithoutPods(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "topology.yaml")
+	replace(t, file, "mesh_id: mesh1\n"+described+"  - {name: south, workloads: [{name: idle, namespace: ns, kind: job, service: s}]}\n")
+	f := started(t, withStatic(createDefaultConfig().(*Config), file))
+	w, ok := f.Snapshot().Workload("south", "ns", "idle")
+	require.True(t, ok)
+	assert.Equal(t, "s", w.End().Service)
+	assert.Equal(t, "mesh1", f.Snapshot().MeshID())
+	replace(t, file, described+"  - {name: south}\n")
+	f.eventually(func() bool {
+		_, ok := f.Snapshot().Workload("south", "ns", "idle")
+		return !ok
+	}, "gone")
+}

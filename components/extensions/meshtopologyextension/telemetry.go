@@ -42,6 +42,7 @@ func (m *meshTopology) observe() error {
 		gauge(t.RegisterExtensionMeshTopologyQueueLengthCallback, func() int64 { return int64(len(e.queue)) }),
 		gauge(t.RegisterExtensionMeshTopologyQueueCapacityCallback, func() int64 { return int64(cap(e.queue)) }),
 		gauge(t.RegisterExtensionMeshTopologyDiskCopySizeCallback, m.copySize),
+		gauge(t.RegisterExtensionMeshTopologyJournalSizeCallback, m.journalSize),
 		gauge(t.RegisterExtensionMeshTopologyInventoryWaitingCallback, func() int64 { return int64(e.totals.Load().waiting) }),
 		gauge(t.RegisterExtensionMeshTopologyHistoryEvictedCallback, func() int64 { return int64(e.totals.Load().writer.HistoryEvicted) }),
 		gauge(t.RegisterExtensionMeshTopologyAddressConflictsCallback, func() int64 { return int64(e.totals.Load().writer.AddressConflicts) }),
@@ -76,6 +77,14 @@ func (m *meshTopology) requests() (total kube.Counters) {
 func (m *meshTopology) copySize() int64 {
 	if c := m.engine.copy; c != nil {
 		return c.status().Bytes
+	}
+	return 0
+}
+
+func (m *meshTopology) journalSize() int64 {
+	if c := m.engine.copy; c != nil && c.journal != nil {
+		_, total := c.journal.files.Size()
+		return total
 	}
 	return 0
 }

@@ -22,6 +22,8 @@ type Assembler struct {
 	// full is when the ceiling of clusters was last reported, nameless when a message without a usable name was.
 	full, nameless time.Time
 	actions        []Action
+	// replaying says that messages are taken that were taken before.
+	replaying bool
 }
 
 // NewAssembler returns an assembler that knows no cluster.

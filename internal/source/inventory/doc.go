@@ -5,7 +5,7 @@
 //   - [Encoder] turns a snapshot, deltas and heartbeats into messages; [Decode] turns a message back.
 //   - [Assembler] is the hub's side: it takes the messages of all clusters, in any order and possibly twice, and says
 //     what to do with the topology, as a list of [Action].
-//   - [Save] and [Load] are the hub's disk copy, in the same encoding.
+//   - [Save] and [Load] are the hub's disk copy, in the same encoding. [Assembler.Replay] takes again what came after it.
 //
 // The bytes are described in inventory.proto, the stream in docs/inventory.md. How messages travel (OTLP log records)
 // is the business of the components: the package knows [Header] and bytes.

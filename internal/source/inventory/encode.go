@@ -48,9 +48,10 @@ func (e *Encoder) Counters() EncoderCounters { return e.counters }
 func (e *Encoder) Heartbeat(at time.Time) Message { return e.message(KindHeartbeat, at, 0, 0, nil) }
 
 // Delta returns the messages that carry the delta: mostly one, none if it says nothing and confirms nothing, a heartbeat
-// if it only confirms, and a snapshot if it is full. The name in the delta is ignored in favor of the encoder's.
+// if it only confirms, and a snapshot if it is full. A piece of a full description goes as a change and takes
+// nothing away: for a snapshot, apply all pieces to a [topology.Writer]. The name in the delta is ignored in favor of the encoder's.
 func (e *Encoder) Delta(d *topology.Delta) iter.Seq[Message] {
-	if d.Full {
+	if d.Full && d.Part == 0 && !d.More {
 		return e.whole(contentOf(d), d.At)
 	}
 	return func(yield func(Message) bool) {

@@ -55,6 +55,7 @@ const (
 	podEarliest    protowire.Number = 13
 	podLatest      protowire.Number = 14
 	podGap         protowire.Number = 15
+	podUnseen      protowire.Number = 16
 )
 
 const (

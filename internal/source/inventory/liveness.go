@@ -61,7 +61,7 @@ func (l *lag) constant(behind time.Duration, now time.Time, skew time.Duration) 
 // judge decides whether the cluster is stale, and says so when that changes. The age of what it says counts, and not
 // only when it spoke last: an inventory that waited in a queue for hours confirms what was true hours ago.
 func (c *stream) judge(now time.Time) {
-	if !c.known {
+	if !c.known || c.a.replaying {
 		return
 	}
 	reason := c.reason(now)

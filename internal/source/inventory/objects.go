@@ -48,6 +48,8 @@ func (d *decoder) pod(b []byte, s *topology.PodState, past *PastPod) error {
 			return f.moment(&latest)
 		case podGap:
 			return f.bool(&gap)
+		case podUnseen:
+			return f.bool(&s.Unseen)
 		}
 		return nil
 	})

@@ -62,6 +62,7 @@ func (c *stream) delta(m *Message, now time.Time) {
 		c.partialParts++
 		c.partialBytes += len(m.Body)
 		c.a.bytes += len(m.Body)
+		c.partialMessages = append(c.partialMessages, *m)
 	}
 	if c.a.tooMuch(u) || c.partialBytes > c.a.settings.SnapshotBytes || c.a.bytes > c.a.settings.MaxBytes {
 		c.tooLarge("delta", now)

@@ -32,6 +32,7 @@ func (p *page) appendPod(b []byte, s *topology.PodState) []byte {
 	b = appendUint(b, podRegion, p.index(s.Region))
 	b = appendUint(b, podZone, p.index(s.Zone))
 	b = appendBool(b, podHostNetwork, s.HostNetwork)
+	b = appendBool(b, podUnseen, s.Unseen)
 	return p.bounds(b, podSince, podSeen, s.Since, s.Seen)
 }
 

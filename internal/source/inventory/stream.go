@@ -29,14 +29,16 @@ type stream struct {
 	partial      *Update
 	partialParts uint64
 	partialBytes int
+	// partialMessages are what partial was made of.
+	partialMessages []Message
 
 	// known says that something was applied, so that the topology knows the cluster.
 	known bool
 	// awaiting says that the epoch's first snapshot is not complete yet, gap that messages before it were lost.
 	awaiting, gap bool
-	// restored says that all that is known is from the disk copy.
-	restored bool
-	stale    bool
+	// restored says that all that is known is from the disk copy, replayed that some was added since by [Assembler.Replay].
+	restored, replayed bool
+	stale              bool
 	// at is the newest confirmation of complete content by the spoke's clock, heard when the last message came by the hub's.
 	at, heard time.Time
 	lag       lag
@@ -88,7 +90,7 @@ func (c *stream) drop() {
 func (c *stream) cut() {
 	c.a.counters.Incomplete += uint64(len(c.chunks.messages)) + c.partialParts
 	c.a.bytes -= c.chunks.bytes + c.partialBytes
-	c.chunks, c.partial, c.partialParts, c.partialBytes = chunks{}, nil, 0, 0
+	c.chunks, c.partial, c.partialParts, c.partialBytes, c.partialMessages = chunks{}, nil, 0, 0, nil
 }
 
 // wait puts the message in line. It returns false if it is there already.

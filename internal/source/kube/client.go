@@ -76,7 +76,7 @@ func newClient(s *ClientSettings, connections *meter) (*rest.RESTClient, func(),
 	config.ContentType = protobuf
 	// Custom resources have no protobuf form.
 	config.AcceptContentTypes = protobuf + ",application/json"
-	config.NegotiatedSerializer = serializer.NewCodecFactory(newScheme()).WithoutConversion()
+	config.NegotiatedSerializer = newLeanNegotiator(serializer.NewCodecFactory(newScheme()).WithoutConversion())
 	config.WarningHandler = rest.NoWarnings{}
 	config.WarningHandlerWithContext = nil
 	config.Timeout = 0
@@ -86,7 +86,11 @@ func newClient(s *ClientSettings, connections *meter) (*rest.RESTClient, func(),
 	if err != nil {
 		return nil, nil, err
 	}
-	wrapped, err := rest.HTTPWrappersForConfig(config, own)
+	authorized, err := takeTokenFile(config, own, connections.now)
+	if err != nil {
+		return nil, nil, err
+	}
+	wrapped, err := rest.HTTPWrappersForConfig(config, authorized)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -117,7 +117,7 @@ func hashService(seed maphash.Seed, spec *topology.ServiceSpec) uint64 {
 // endpointsOf counts the endpoints of a service. One with two address families has each endpoint in both.
 func (e *engine) endpointsOf(service topology.ObjectName) []topology.ZoneEndpoints {
 	byFamily := map[string][]topology.ZoneEndpoints{}
-	for name := range e.slicesOf[service] {
+	for _, name := range e.slicesOf[service] {
 		slice := e.slices[name].value
 		for _, z := range slice.zones {
 			byFamily[slice.family] = mergeEndpoints(byFamily[slice.family], z)

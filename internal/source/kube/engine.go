@@ -16,6 +16,8 @@ const (
 	endpointsEvery = 2 * time.Second
 	// tickEvery is how often the watches are looked at.
 	tickEvery = time.Second
+	// pieceSize is how many pods a piece of the full description has at least.
+	pieceSize = 2000
 	// confirmEvery is how much the confirmation must have advanced to be told alone.
 	confirmEvery = 5 * time.Second
 )
@@ -33,7 +35,7 @@ type engine struct {
 	nodes          rows[nodeItem]
 	services       rows[serviceItem]
 	slices         rows[sliceItem]
-	slicesOf       map[topology.ObjectName]names
+	slicesOf       map[topology.ObjectName][]topology.ObjectName
 	serviceEntries rows[topology.ServiceSpec]
 	failovers      rows[topology.FailoverSpec]
 	gateways       rows[*gatewayItem]
@@ -48,7 +50,9 @@ type engine struct {
 
 	pending pending
 	told    told
-	full    bool
+	// part counts the pieces of the full description that were told, full says that all of them were.
+	part int
+	full bool
 	// began is when the oldest of the first listings began.
 	began time.Time
 	confirmation
@@ -65,9 +69,10 @@ type watched struct {
 
 // pending is what is to be told.
 type pending struct {
-	since                                time.Time
-	pods                                 []topology.PodState
-	epoch                                uint32
+	since time.Time
+	pods  []topology.PodState
+	// index says where a pod is in pods.
+	index                                map[topology.ObjectName]int
 	ends                                 []topology.PodEnd
 	nodes, services, counts              names
 	facts, gateways, failovers, anything bool
@@ -78,7 +83,7 @@ func newEngine(s *Source, emit func(*topology.Delta)) *engine {
 	e := &engine{
 		source: s, emit: emit, messages: make(chan message, messageBuffer), intern: interner{},
 		nodes: rows[nodeItem]{}, services: rows[serviceItem]{}, slices: rows[sliceItem]{},
-		slicesOf: map[topology.ObjectName]names{}, serviceEntries: rows[topology.ServiceSpec]{},
+		slicesOf: map[topology.ObjectName][]topology.ObjectName{}, serviceEntries: rows[topology.ServiceSpec]{},
 		failovers: rows[topology.FailoverSpec]{}, gateways: rows[*gatewayItem]{}, tags: rows[tagItem]{},
 		meshes: rows[meshItem]{}, istiods: map[topology.ObjectName]istiod{}, began: s.settings.Now().Round(0),
 	}
@@ -90,7 +95,7 @@ func newEngine(s *Source, emit func(*topology.Delta)) *engine {
 
 func (p *pending) reset() {
 	*p = pending{
-		epoch: p.epoch + 1, nodes: names{}, services: names{}, counts: p.counts, countsAt: p.countsAt,
+		index: map[topology.ObjectName]int{}, nodes: names{}, services: names{}, counts: p.counts, countsAt: p.countsAt,
 	}
 	if p.counts == nil {
 		p.counts = names{}
@@ -144,32 +149,62 @@ func (e *engine) mark() {
 	}
 }
 
-// first emits the full delta when everything was listed.
+// first emits the full description when everything was listed. Most of it are the pods, so once all else is known they
+// are told in pieces while they come: nobody has to hold all of them for that.
 func (e *engine) first() {
 	if !e.identified {
 		return
 	}
+	listed := true
 	for _, w := range e.watchers {
-		if !w.settled {
+		switch {
+		case w.settled:
+		case w.resource.plural == "pods" || w.resource.plural == "workloadentries":
+			listed = false
+		default:
 			return
 		}
 	}
-	e.full = true
+	if !listed && len(e.pending.pods) < pieceSize {
+		return
+	}
+	e.mark()
+	if e.part == 0 || listed {
+		e.pending.facts, e.pending.gateways, e.pending.failovers = true, true, true
+		// All services are told, with all endpoints.
+		e.pending.counts = names{}
+	}
+	if !listed {
+		e.piece(true)
+		return
+	}
 	// A list from the server's cache may be of some time ago, the first tick will tell.
 	if e.source.settings.Scope == ScopeCluster {
 		e.confirmed = e.began
 	}
-	e.mark()
-	e.pending.facts, e.pending.gateways, e.pending.failovers = true, true, true
-	delta := e.delta()
-	delta.Full = true
-	e.send(delta)
+	e.piece(false)
+	e.full = true
 	e.publishState()
+}
+
+// piece emits a piece of the full description.
+func (e *engine) piece(more bool) {
+	delta := e.delta()
+	delta.Full, delta.More, delta.Part = true, more, e.part
+	if more {
+		delta.At = time.Time{}
+	}
+	e.part++
+	e.send(delta)
 }
 
 // flush emits what is pending.
 func (e *engine) flush() {
-	if !e.full || !e.pending.anything {
+	if e.part == 0 || !e.pending.anything {
+		return
+	}
+	if !e.full {
+		e.piece(true)
 		return
 	}
 	delta := e.delta()
@@ -190,77 +225,65 @@ func empty(d *topology.Delta) bool {
 		len(d.GoneServices)+len(d.Pods)+len(d.GonePods) == 0
 }
 
-// maxExpected bounds the memory that is set aside for pods that were only announced: more than any cluster has.
-const maxExpected = 1 << 18
-
-// expect sets memory aside for the first pods. A list that grows is copied again and again, and with the garbage of that
-// the peak of the memory would be a third higher.
-func (e *engine) expect(pods int64) {
-	if !e.full && e.pending.pods == nil && pods > 0 {
-		e.pending.pods = make([]topology.PodState, 0, min(pods+pods/64, maxExpected))
-	}
-}
-
 // upsertPod tells of a pod that appeared or changed.
-func (e *engine) upsertPod(p *topology.PodState, at *slot) {
+func (e *engine) upsertPod(p *topology.PodState) {
 	e.mark()
-	if at.epoch == e.pending.epoch {
-		e.pending.pods[at.index] = *p
+	name := topology.ObjectName{Namespace: p.Namespace, Name: p.Name}
+	if at, here := e.pending.index[name]; here {
+		e.pending.pods[at] = *p
 		return
 	}
-	*at = slot{epoch: e.pending.epoch, index: uint32(len(e.pending.pods))}
+	if e.pending.pods == nil && !e.full {
+		e.pending.pods = make([]topology.PodState, 0, pieceSize)
+	}
+	e.pending.index[name] = len(e.pending.pods)
 	e.pending.pods = append(e.pending.pods, *p)
 }
 
 // endPod tells of a pod that gave up its addresses. Ends count before beginnings, so a pod that is both in one delta
 // would stay: what is pending of it is told first.
-func (e *engine) endPod(end topology.PodEnd, at slot) {
-	if at.epoch == e.pending.epoch {
-		if !e.full {
-			// Nobody heard of it.
-			e.forget(at.index)
-			return
+func (e *engine) endPod(end topology.PodEnd) {
+	name := topology.ObjectName{Namespace: end.Namespace, Name: end.Name}
+	_, here := e.pending.index[name]
+	if e.part == 0 {
+		// Nobody heard of it.
+		if here {
+			e.forget(name)
 		}
+		return
+	}
+	if here {
 		e.flush()
 	}
-	if e.full {
-		e.mark()
-		e.pending.ends = append(e.pending.ends, end)
-	}
+	e.mark()
+	e.pending.ends = append(e.pending.ends, end)
 }
 
 // forget takes a pod out of what is to be told. The last one takes its place.
-func (e *engine) forget(i uint32) {
-	pods := e.pending.pods
+func (e *engine) forget(name topology.ObjectName) {
+	pods, at := e.pending.pods, e.pending.index[name]
 	last := len(pods) - 1
-	pods[i] = pods[last]
+	if at != last {
+		pods[at] = pods[last]
+		e.pending.index[topology.ObjectName{Namespace: pods[at].Namespace, Name: pods[at].Name}] = at
+	}
+	delete(e.pending.index, name)
 	pods[last] = topology.PodState{}
 	e.pending.pods = pods[:last]
-	if int(i) == last {
-		return
-	}
-	name := topology.ObjectName{Namespace: pods[i].Namespace, Name: pods[i].Name}
-	table := e.pods
-	if pods[i].Kind == kindWorkloadEntry {
-		table = e.entries
-	}
-	row := table.rows[name]
-	row.slot.index = i
-	table.rows[name] = row
 }
 
 // upsertEntry tells of a WorkloadEntry, unless a pod has its name.
-func (e *engine) upsertEntry(p *topology.PodState, at *slot) {
+func (e *engine) upsertEntry(p *topology.PodState) {
 	if _, taken := e.pods.rows[topology.ObjectName{Namespace: p.Namespace, Name: p.Name}]; taken {
 		e.source.counters.invalid.Add(1)
 		e.source.reportInvalid("workloadentry "+p.Namespace+"/"+p.Name, "a pod of the same namespace has its name, so it is left out; rename it")
 		return
 	}
-	e.upsertPod(p, at)
+	e.upsertPod(p)
 }
 
-func (e *engine) endEntry(end topology.PodEnd, at slot) {
+func (e *engine) endEntry(end topology.PodEnd) {
 	if _, taken := e.pods.rows[topology.ObjectName{Namespace: end.Namespace, Name: end.Name}]; !taken {
-		e.endPod(end, at)
+		e.endPod(end)
 	}
 }

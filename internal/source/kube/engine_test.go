@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"net/netip"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -388,28 +387,6 @@ func TestBeginningIsToldBeforeItsEnd(t *testing.T) {
 	assert.Equal(t, "a", endNames(d))
 	b.drop("pods", "shop", "a")
 	assert.Empty(t, b.flush().GonePods, "it ended before")
-}
-
-// The last event of a pod carries the time of the kubelet's request, which comes when the address is free for a while and
-// may be another pod's. The end began when somebody asked for it.
-func TestEndBeginsWithTheFirstRequest(t *testing.T) {
-	b := newBench(t)
-	b.put("pods", aPod("a", "ua", "10.0.0.1", "1"), aPod("b", "ub", "10.0.0.2", "2"), aPod("c", "uc", "10.0.0.3", "3"))
-	b.full()
-	asked := observed.Add(-10 * time.Second).Truncate(time.Second)
-	for _, name := range []string{"a", "b", "c"} {
-		ending := aPod(name, "u"+name, "10.0.0.9", "4")
-		ending.DeletionTimestamp, ending.DeletionGracePeriodSeconds = &metav1.Time{Time: asked.Add(30 * time.Second)}, new(int64(30))
-		b.put("pods", ending)
-	}
-	b.drop("pods", "shop", "a")
-	b.put("pods", aPod("b", "another", "10.0.0.4", "5"))
-	ends := b.flush().GonePods
-	require.Len(t, ends, 2)
-	for _, end := range ends {
-		assert.True(t, asked.Equal(end.Earliest), "%s: %s", end.Name, end.Earliest)
-		assert.Equal(t, end.Name == "b", end.Gap, end.Name)
-	}
 }
 
 func TestMergePrefixes(t *testing.T) {

@@ -158,6 +158,19 @@ func run(t *testing.T, f *fakeAPI, scope Scope) *harness {
 		Report: func(f topology.Finding) { h.findings <- f },
 	})
 	require.NoError(t, err)
+	h.follow(source)
+	return h
+}
+
+// follow runs a source.
+func follow(t *testing.T, source *Source) *harness {
+	h := &harness{t: t, deltas: make(chan *topology.Delta, 100), findings: make(chan topology.Finding, 100)}
+	h.follow(source)
+	return h
+}
+
+func (h *harness) follow(source *Source) {
+	t := h.t
 	h.source = source
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -166,7 +179,6 @@ func run(t *testing.T, f *fakeAPI, scope Scope) *harness {
 		cancel()
 		require.ErrorIs(t, <-done, context.Canceled)
 	})
-	return h
 }
 
 const patience = 20 * time.Second

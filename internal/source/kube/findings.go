@@ -3,6 +3,7 @@
 package kube
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"time"
@@ -32,6 +33,62 @@ func (f *findingsOnce) news(kind, subject, detail string) bool {
 	f.reported[key] = detail
 	return true
 }
+
+// forget says that a finding is over. It returns true if it was reported.
+func (f *findingsOnce) forget(kind, subject string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	key := [2]string{kind, subject}
+	_, known := f.reported[key]
+	delete(f.reported, key)
+	return known
+}
+
+// conditions returns what was reported of the kinds that last until they are over.
+func (f *findingsOnce) conditions() (found []topology.Finding) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for key, detail := range f.reported {
+		if key[0] == topology.KindKubernetesForbidden || key[0] == topology.KindKubernetesUnreachable {
+			found = append(found, topology.Finding{Kind: key[0], Subject: key[1], Detail: detail})
+		}
+	}
+	return found
+}
+
+// repeatEvery is how often what goes on is reported again, so that a finding which nobody repeats is known to be over,
+// as one of a source that ended.
+const repeatEvery = 5 * time.Minute
+
+// repeat reports what goes on again and again, until the context ends.
+func (s *Source) repeat(ctx context.Context) {
+	for sleep(ctx, repeatEvery) {
+		s.repeatOnce()
+	}
+}
+
+func (s *Source) repeatOnce() {
+	for _, f := range s.once.conditions() {
+		if f.Kind == topology.KindKubernetesUnreachable && s.outage.text() == "" {
+			// It ended while it was being reported.
+			s.resolve(f.Kind, f.Subject)
+			continue
+		}
+		f.Cluster, f.At = s.settings.Cluster, s.settings.Now()
+		s.settings.Report(f)
+	}
+}
+
+// resolve says that something is over, if it was reported.
+func (s *Source) resolve(kind, subject string) {
+	if s.once.forget(kind, subject) {
+		s.settings.Logger.Info("a finding is over", "finding", kind, "subject", subject)
+		s.settings.Resolve(kind, subject)
+	}
+}
+
+// allowed says that the API server lets the collector do what it may have been refused before.
+func (s *Source) allowed(subject string) { s.resolve(topology.KindKubernetesForbidden, subject) }
 
 func (s *Source) report(kind, subject, detail string) {
 	if !s.once.news(kind, subject, detail) {
@@ -72,8 +129,12 @@ func (o *outage) text() string {
 // reached ends an outage.
 func (s *Source) reached() {
 	s.outage.mu.Lock()
-	defer s.outage.mu.Unlock()
+	over := s.outage.reported
 	s.outage.since, s.outage.reported, s.outage.last = time.Time{}, false, ""
+	s.outage.mu.Unlock()
+	if over {
+		s.resolve(topology.KindKubernetesUnreachable, s.settings.Cluster)
+	}
 }
 
 // failed counts a failure, and reports the outage that it belongs to when that has lasted.

@@ -129,10 +129,10 @@ func overlap(a, b []netip.Addr) bool {
 
 // workloadBehind returns the workload of a service's endpoints; otherwise if they are not known.
 func (e *engine) workloadBehind(service topology.ObjectName, otherwise string) string {
-	for _, name := range sortedNames(e.slicesOf[service]) {
+	for _, name := range slices.SortedFunc(slices.Values(e.slicesOf[service]), compareNames) {
 		if pod := e.slices[name].value.pod; pod != "" {
 			if row, ok := e.pods.rows[topology.ObjectName{Namespace: service.Namespace, Name: pod}]; ok {
-				return row.workload
+				return row.workload.Value()
 			}
 		}
 	}

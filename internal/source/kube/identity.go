@@ -58,6 +58,7 @@ func (s *Source) askIdentity(ctx context.Context, item *identityItem) (time.Dura
 		case err != nil:
 			return 0, err
 		case ok:
+			s.allowed("namespaces " + uidNamespace)
 			item.uid = string(namespace.GetUID())
 		}
 	}
@@ -71,6 +72,7 @@ func (s *Source) askIdentity(ctx context.Context, item *identityItem) (time.Dura
 	case err != nil:
 		return 0, err
 	default:
+		s.allowed("/version")
 		var info version.Info
 		if json.Unmarshal(body, &info) == nil {
 			item.version = info.GitVersion

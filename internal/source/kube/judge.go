@@ -60,6 +60,8 @@ func (w *watcher) judge(ctx context.Context, err error) time.Duration {
 // missing tells that the cluster does not have the resource. What it had is dropped only when it is missing again
 // later: a proxy in front of a restarting API server may say so too.
 func (w *watcher) missing(ctx context.Context) time.Duration {
+	w.refused = false
+	w.source.allowed(w.resource.title())
 	kind := messageRefused
 	if w.absent++; w.absent > 1 {
 		kind = messageAbsent

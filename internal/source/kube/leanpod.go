@@ -87,17 +87,35 @@ var (
 	objectMetaFields = &filter{fields: fields{
 		1: nil, 3: nil, 5: nil, 6: nil, 8: nil, 9: nil, 10: nil, 11: nil, 13: nil,
 		// The one annotation that counts ends the initial objects of a stream.
-		12: {test: func(content []byte) bool { return bytes.Contains(content, []byte(metav1.InitialEventsAnnotationKey)) }},
+		12: {test: mentions(metav1.InitialEventsAnnotationKey)},
 	}}
-	containerFields       = &filter{fields: fields{1: nil, 2: nil}}
-	containerStatusFields = &filter{fields: fields{2: nil}}
+	// Of the containers that of istiod counts, of their states those that ended, of the conditions one.
+	containerFields       = &filter{fields: fields{1: nil, 2: nil}, test: mentions(containerDiscovery)}
+	containerStatusFields = &filter{fields: fields{2: nil}, test: terminated}
+	conditionFields       = &filter{test: mentions(string(corev1.PodReadyToStartContainers))}
 	podFields             = &filter{fields: fields{
 		1: objectMetaFields,
 		2: {fields: fields{2: containerFields, 8: nil, 10: nil, 11: nil}},
-		3: {fields: fields{1: nil, 2: nil, 6: nil, 7: nil, 8: containerStatusFields, 10: containerStatusFields, 12: nil}},
+		3: {fields: fields{1: nil, 2: conditionFields, 6: nil, 7: nil, 8: containerStatusFields, 10: containerStatusFields, 12: nil}},
 	}}
 	podListFields = &filter{fields: fields{1: nil, 2: podFields}}
 )
+
+// mentions is a test for a text. It may be true of more than what is looked for.
+func mentions(text string) func([]byte) bool {
+	return func(content []byte) bool { return bytes.Contains(content, []byte(text)) }
+}
+
+// terminated says whether the status of a container tells that it ended.
+func terminated(status []byte) bool {
+	ended := false
+	return eachBytes(status, func(number protowire.Number, state []byte) bool {
+		return number != 2 || eachBytes(state, func(number protowire.Number, _ []byte) bool {
+			ended = ended || number == 3
+			return true
+		})
+	}) && ended
+}
 
 // keep moves the fields to keep to the front of data and returns them. It is false for what is no protobuf message, and
 // the data is of no use then.

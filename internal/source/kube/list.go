@@ -8,7 +8,10 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/util/flowcontrol"
 )
+
+var unthrottled = flowcontrol.NewFakeAlwaysRateLimiter()
 
 // list reads the whole collection, a page at a time.
 func (w *watcher) list(ctx context.Context, path string) error {
@@ -23,7 +26,14 @@ func (w *watcher) list(ctx context.Context, path string) error {
 		}
 	}
 	for {
-		page, err := w.request(path, &options).Do(ctx).Get()
+		request := w.request(path, &options)
+		if options.Continue != "" {
+			// The bucket of the client is for requests that begin something. The pages of a listing come one after the
+			// other, so the server itself sets the pace: it never has more than one of them to answer, and its priority
+			// and fairness counts each as it counts others.
+			request.Throttle(unthrottled)
+		}
+		page, err := request.Do(ctx).Get()
 		if err != nil {
 			return err
 		}
@@ -40,17 +50,5 @@ func (w *watcher) list(ctx context.Context, path string) error {
 			return w.send(ctx, message{kind: messageSynced, observed: observed})
 		}
 		options.Continue = list.GetContinue()
-	}
-}
-
-// announce asks how many objects there are, which a stream does not tell. It may fail: it saves memory, no more.
-func (w *watcher) announce(ctx context.Context, path string) {
-	options := metav1.ListOptions{Limit: 1}
-	page, err := w.request(path, &options).Do(ctx).Get()
-	if err != nil {
-		return
-	}
-	if list, err := meta.ListAccessor(page); err == nil && list.GetRemainingItemCount() != nil {
-		_ = w.send(ctx, message{kind: messageExpect, value: *list.GetRemainingItemCount() + 1})
 	}
 }

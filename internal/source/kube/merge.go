@@ -5,6 +5,7 @@ package kube
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/otelcol-mesh/otelcol-mesh/internal/topology"
@@ -27,10 +28,6 @@ func (e *engine) take(m *message) {
 		e.sweep(m)
 	case messageRefused:
 		e.settle(m.watcher, true)
-	case messageExpect:
-		if count, ok := m.value.(int64); ok {
-			e.expect(count)
-		}
 	case messageCluster:
 		if item, ok := m.value.(identityItem); ok {
 			e.identity, e.identified = item, true
@@ -143,19 +140,15 @@ func (e *engine) putSlice(m *message, item *sliceItem) {
 	if item.service.Name == "" {
 		return
 	}
-	of := e.slicesOf[item.service]
-	if of == nil {
-		of = names{}
-		e.slicesOf[item.service] = of
+	if of := e.slicesOf[item.service]; !slices.Contains(of, m.name) {
+		e.slicesOf[item.service] = append(of, m.name)
 	}
-	of.add(m.name)
 	e.changedCounts(item.service)
 }
 
 func (e *engine) unlinkSlice(name topology.ObjectName, item *sliceItem) {
-	of := e.slicesOf[item.service]
-	delete(of, name)
-	if len(of) == 0 {
+	left := slices.DeleteFunc(e.slicesOf[item.service], func(n topology.ObjectName) bool { return n == name })
+	if e.slicesOf[item.service] = left; len(left) == 0 {
 		delete(e.slicesOf, item.service)
 	}
 	e.changedCounts(item.service)

@@ -31,8 +31,6 @@ const (
 	// messageAbsent says that the cluster does not have the resource, messageRefused that it may not be read.
 	messageAbsent
 	messageRefused
-	// messageExpect says how many objects a listing will bring, about.
-	messageExpect
 	// messageCluster brings the uid and the version of the cluster.
 	messageCluster
 )

@@ -60,7 +60,7 @@ func (e *engine) changedNetworks() {
 		return
 	}
 	e.ranges = ranges
-	if !e.full {
+	if e.part == 0 {
 		return
 	}
 	e.pods.salt++

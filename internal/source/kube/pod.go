@@ -26,6 +26,9 @@ type podItem struct {
 	invalid int
 }
 
+// containerDiscovery is istiod's container.
+const containerDiscovery = "discovery"
+
 // istiod is a control plane's pod.
 type istiod struct{ revision, version string }
 
@@ -87,7 +90,7 @@ func trimIstiod(pod *corev1.Pod) *istiod {
 		d.revision = "default"
 	}
 	for i := range pod.Spec.Containers {
-		if c := &pod.Spec.Containers[i]; c.Name == "discovery" {
+		if c := &pod.Spec.Containers[i]; c.Name == containerDiscovery {
 			d.version = imageVersion(c.Image)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"hash/maphash"
 	"time"
+	"unique"
 
 	"github.com/otelcol-mesh/otelcol-mesh/internal/topology"
 )
@@ -17,34 +18,30 @@ type podRow struct {
 	hash, addresses uint64
 	// seen is the first Seen of the addresses, in Unix nanoseconds.
 	seen int64
-	// ending is the earliest moment at which the pod may have given up its addresses, in Unix nanoseconds; 0 as long as
-	// nobody asked to delete it.
-	ending  int64
-	listing uint32
-	ended   bool
+	// workload names gateways.
+	workload unique.Handle[string]
+	listing  uint32
+	ended    bool
 	// unseen says that nobody watched when the pod got its addresses: another may have had them shortly before.
 	unseen bool
-	// workload names gateways.
-	workload string
-	slot     slot
 }
-
-// slot is where a pod is among those that are to be told, as long as the epoch is the present one.
-type slot struct{ epoch, index uint32 }
 
 // podTable tells what changed about pods. It has one for pods and one for WorkloadEntries.
 type podTable struct {
 	rows map[topology.ObjectName]podRow
-	seed maphash.Seed
+	// endings are, for the few pods that somebody asked to delete, the earliest moment at which they may have given up
+	// their addresses, in Unix nanoseconds.
+	endings map[topology.ObjectName]int64
+	seed    maphash.Seed
 	// salt changes when what is told of all pods may have.
 	salt uint64
 	// upsert and end tell.
-	upsert func(*topology.PodState, *slot)
-	end    func(topology.PodEnd, slot)
+	upsert func(*topology.PodState)
+	end    func(topology.PodEnd)
 }
 
-func newPodTable(upsert func(*topology.PodState, *slot), end func(topology.PodEnd, slot)) *podTable {
-	return &podTable{rows: map[topology.ObjectName]podRow{}, seed: maphash.MakeSeed(), upsert: upsert, end: end}
+func newPodTable(upsert func(*topology.PodState), end func(topology.PodEnd)) *podTable {
+	return &podTable{rows: map[topology.ObjectName]podRow{}, endings: map[topology.ObjectName]int64{}, seed: maphash.MakeSeed(), upsert: upsert, end: end}
 }
 
 func (t *podTable) put(m *message, item *podItem) {
@@ -53,30 +50,32 @@ func (t *podTable) put(m *message, item *podItem) {
 	held := known && !old.ended
 	if held && old.uid != state.UID {
 		// Another pod of the name, and the end of the first was missed.
-		t.end(old.missed(m.name, m.observed), old.slot)
-		old.slot = slot{}
+		t.end(t.missed(m.name, &old, m.observed))
 		held = false
 	}
-	now := podRow{uid: state.UID, listing: m.listing, ended: item.ended, workload: state.Workload, slot: old.slot}
+	if old.uid != state.UID {
+		delete(t.endings, m.name)
+	}
+	now := podRow{uid: state.UID, listing: m.listing, ended: item.ended, workload: unique.Make(state.Workload)}
 	if item.ended {
 		if held {
 			t.end(topology.PodEnd{
 				Namespace: m.name.Namespace, Name: m.name.Name, UID: old.uid, Earliest: item.earliest, Latest: item.latest,
-			}, old.slot)
-			now.slot = slot{}
+			})
 		}
+		delete(t.endings, m.name)
 		t.rows[m.name] = now
 		return
 	}
-	if now.ending = old.endingOf(state.UID); now.ending == 0 && !item.ending.IsZero() {
-		now.ending = item.ending.UnixNano()
+	if _, ending := t.endings[m.name]; !ending && !item.ending.IsZero() {
+		t.endings[m.name] = item.ending.UnixNano()
 	}
 	now.hash, now.addresses = t.hash(state)
 	if now.bound(state, &old, held, m.listed) {
 		now.hash, _ = t.hash(state)
 	}
 	if !held || old.hash != now.hash {
-		t.upsert(state, &now.slot)
+		t.upsert(state)
 	}
 	t.rows[m.name] = now
 }
@@ -97,7 +96,7 @@ func (r *podRow) bound(state *topology.PodState, old *podRow, held, listed bool)
 	}
 	if r.unseen && state.Seen.Sub(state.Since) <= granularity {
 		// The condition's second may have begun with a pod that came and went between two listings.
-		state.Since, changed = state.Seen, true
+		state.Unseen, changed = true, true
 	}
 	return changed
 }
@@ -107,7 +106,9 @@ func (t *podTable) drop(m *message) {
 	if !known {
 		return
 	}
+	ending, asked := t.endings[m.name]
 	delete(t.rows, m.name)
+	delete(t.endings, m.name)
 	if old.ended {
 		return
 	}
@@ -117,10 +118,10 @@ func (t *podTable) drop(m *message) {
 	}
 	// The last event tells when the pod was taken out of the API server, which a kubelet asks for when the sandbox is gone
 	// for a while; the first one told when the end began.
-	if old.ending != 0 {
-		end.Earliest = earlier(end.Earliest, time.Unix(0, old.ending))
+	if asked {
+		end.Earliest = earlier(end.Earliest, time.Unix(0, ending))
 	}
-	t.end(end, old.slot)
+	t.end(end)
 }
 
 // sweep ends the pods that a listing did not bring. They ended while nobody watched, and so may others have that held
@@ -130,28 +131,22 @@ func (t *podTable) sweep(m *message) {
 		if row.listing == m.listing {
 			continue
 		}
+		end := t.missed(name, &row, m.observed)
 		delete(t.rows, name)
+		delete(t.endings, name)
 		if !row.ended {
-			t.end(row.missed(name, m.observed), row.slot)
+			t.end(end)
 		}
 	}
 }
 
 // missed is the end of a pod that ended while nobody watched.
-func (r *podRow) missed(name topology.ObjectName, observed time.Time) topology.PodEnd {
-	end := topology.PodEnd{Namespace: name.Namespace, Name: name.Name, UID: r.uid, Latest: observed, Gap: true}
-	if r.ending != 0 {
-		end.Earliest = time.Unix(0, r.ending)
+func (t *podTable) missed(name topology.ObjectName, row *podRow, observed time.Time) topology.PodEnd {
+	end := topology.PodEnd{Namespace: name.Namespace, Name: name.Name, UID: row.uid, Latest: observed, Gap: true}
+	if ending, asked := t.endings[name]; asked {
+		end.Earliest = time.Unix(0, ending)
 	}
 	return end
-}
-
-// endingOf is when the end of the pod with the uid began, 0 if it is another pod's row.
-func (r *podRow) endingOf(uid topology.UID) int64 {
-	if r.uid != uid {
-		return 0
-	}
-	return r.ending
 }
 
 // hash leaves out Seen: it is new each time a pod is seen, and that is no news.
@@ -178,6 +173,9 @@ func (t *podTable) hash(p *topology.PodState) (all, addresses uint64) {
 	h.Write(b[:])
 	if p.HostNetwork {
 		h.WriteByte(1)
+	}
+	if p.Unseen {
+		h.WriteByte(2)
 	}
 	return h.Sum64(), addresses
 }

@@ -28,7 +28,7 @@ func TestNobodySawTheBeginningOfAListedPod(t *testing.T) {
 		return &item
 	}
 	var told []topology.PodState
-	table := newPodTable(func(p *topology.PodState, _ *slot) { told = append(told, *p) }, func(topology.PodEnd, slot) {})
+	table := newPodTable(func(p *topology.PodState) { told = append(told, *p) }, func(topology.PodEnd) {})
 	put := func(i *podItem, listed bool) topology.PodState {
 		t.Helper()
 		before := len(told)
@@ -36,12 +36,32 @@ func TestNobodySawTheBeginningOfAListedPod(t *testing.T) {
 		require.Len(t, told, before+1)
 		return told[before]
 	}
-	exact, blurred := began.Add(time.Second), began
-
-	assert.True(t, exact.Equal(put(item("u1", "10.0.0.1", nil), true).Since), "listed")
+	assert.True(t, put(item("u1", "10.0.0.1", nil), true).Unseen, "listed")
 	changed := map[string]string{"app": "other"}
-	assert.True(t, exact.Equal(put(item("u1", "10.0.0.1", changed), false).Since), "the same pod, seen live later")
-	assert.True(t, blurred.Equal(put(item("u2", "10.0.0.1", nil), false).Since), "the next pod, seen live from its beginning")
-	assert.True(t, blurred.Equal(put(item("u2", "10.0.0.1", changed), true).Since), "known when it was listed")
-	assert.True(t, exact.Equal(put(item("u2", "10.0.0.2", changed), true).Since), "another address, listed")
+	assert.True(t, put(item("u1", "10.0.0.1", changed), false).Unseen, "the same pod, seen live later")
+	assert.False(t, put(item("u2", "10.0.0.1", nil), false).Unseen, "the next pod, seen live from its beginning")
+	assert.False(t, put(item("u2", "10.0.0.1", changed), true).Unseen, "known when it was listed")
+	assert.True(t, put(item("u2", "10.0.0.2", changed), true).Unseen, "another address, listed")
+}
+
+// The last event of a pod carries the time of the kubelet's request, which comes when the address is free for a while and
+// may be another pod's. The end began when somebody asked for it.
+func TestEndBeginsWithTheFirstRequest(t *testing.T) {
+	b := newBench(t)
+	b.put("pods", aPod("a", "ua", "10.0.0.1", "1"), aPod("b", "ub", "10.0.0.2", "2"), aPod("c", "uc", "10.0.0.3", "3"))
+	b.full()
+	asked := observed.Add(-10 * time.Second).Truncate(time.Second)
+	for _, name := range []string{"a", "b", "c"} {
+		ending := aPod(name, "u"+name, "10.0.0.9", "4")
+		ending.DeletionTimestamp, ending.DeletionGracePeriodSeconds = &metav1.Time{Time: asked.Add(30 * time.Second)}, new(int64(30))
+		b.put("pods", ending)
+	}
+	b.drop("pods", "shop", "a")
+	b.put("pods", aPod("b", "another", "10.0.0.4", "5"))
+	ends := b.flush().GonePods
+	require.Len(t, ends, 2)
+	for _, end := range ends {
+		assert.True(t, asked.Equal(end.Earliest), "%s: %s", end.Name, end.Earliest)
+		assert.Equal(t, end.Name == "b", end.Gap, end.Name)
+	}
 }

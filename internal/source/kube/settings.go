@@ -56,6 +56,9 @@ type Settings struct {
 	Logger *slog.Logger
 	// Report takes findings, from several goroutines; nil drops them.
 	Report func(topology.Finding)
+	// Resolve says that what a finding of this kind and subject was about is over, from several goroutines; nil drops it.
+	// Findings about what is forbidden or out of reach are reported again every five minutes for as long as they are true.
+	Resolve func(kind, subject string)
 	// Now is the clock; nil stands for [time.Now].
 	Now func() time.Time
 }
@@ -83,6 +86,9 @@ func (s *Settings) check() error {
 	}
 	if s.Report == nil {
 		s.Report = func(topology.Finding) {}
+	}
+	if s.Resolve == nil {
+		s.Resolve = func(string, string) {}
 	}
 	if s.Now == nil {
 		s.Now = time.Now

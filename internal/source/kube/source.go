@@ -49,7 +49,8 @@ func New(settings Settings) (*Source, error) {
 const messageBuffer = 256
 
 // Run reads the cluster until the context ends, and returns its error. Emit is called from this goroutine: first with a
-// full delta, once everything that may be read was read; then with what changed in the last 100 ms; and at least every
+// full delta, or with the pieces of one while the pods are listed, of which the last comes once everything that may be
+// read was read; then with what changed in the last 100 ms; and at least every
 // ten seconds with a confirmation, as long as all watches are live. The source does not use a delta after emitting it.
 // Call Run once.
 func (s *Source) Run(ctx context.Context, emit func(*topology.Delta)) error {
@@ -67,13 +68,14 @@ func (s *Source) Run(ctx context.Context, emit func(*topology.Delta)) error {
 		e.follow(r, true)
 	}
 	group.Go(func() { s.identify(ctx, e.messages) })
+	group.Go(func() { s.repeat(ctx) })
 	e.run(ctx)
 	return outer.Err()
 }
 
 // State is how a source fares.
 type State struct {
-	// Synced says that the full delta was emitted.
+	// Synced says that the full delta was emitted, all of its pieces.
 	Synced bool
 	// Confirmed is up to when everything that happened is known; zero if never.
 	Confirmed time.Time

@@ -95,9 +95,6 @@ func (w *watcher) once(ctx context.Context) error {
 	switch {
 	case w.rv != "":
 	case w.streaming:
-		if w.resource.required && !w.synced {
-			w.announce(ctx, path)
-		}
 		initial = true
 		w.listing++
 		options.SendInitialEvents = &initial
@@ -202,6 +199,7 @@ func (w *watcher) follow(ctx context.Context, path string, options metav1.ListOp
 
 func (w *watcher) established() {
 	w.refused, w.synced, w.absent, w.failures = false, true, 0, 0
+	w.source.allowed(w.resource.title())
 	w.live.Store(w.source.settings.Now().UnixNano())
 }
 

@@ -39,6 +39,9 @@ func (d *description) deltas(now, since time.Time, before map[place]objectOf) ([
 		}
 		for j := range spec.Workloads {
 			w := &spec.Workloads[j]
+			if len(w.Pods) == 0 {
+				delta.Workloads = append(delta.Workloads, *w)
+			}
 			for _, p := range w.Pods {
 				state := topology.PodState{
 					PodSpec: p, Namespace: w.Namespace, Workload: w.Name, Kind: w.Kind, Service: w.Service, Version: w.Version,

@@ -151,6 +151,7 @@ func (m *Manager) openKube(name string, config *rest.Config) (source, error) {
 		SystemNamespace: m.settings.Namespace,
 		Logger:          m.settings.Logger.With(slog.String("cluster", name)),
 		Report:          m.settings.Report,
+		Resolve:         func(kind, subject string) { m.settings.Resolve(kind, name, subject) },
 		Now:             m.settings.Now,
 	})
 }

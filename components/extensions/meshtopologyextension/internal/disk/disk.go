@@ -33,7 +33,7 @@ func Replace(path string, write func(io.Writer) error) (size int64, err error) {
 		// What is left of it takes room on a disk that may be full.
 		return 0, fmt.Errorf("writing the disk copy: %w", errors.Join(err, os.Remove(temporary)))
 	}
-	if err := syncDirectory(filepath.Dir(path)); err != nil {
+	if err := SyncDirectory(filepath.Dir(path)); err != nil {
 		return 0, fmt.Errorf("writing the directory of the disk copy: %w", err)
 	}
 	return size, nil

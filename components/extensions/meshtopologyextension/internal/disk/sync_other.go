@@ -4,5 +4,5 @@
 
 package disk
 
-// syncDirectory does nothing where directories cannot be written to the disk by themselves.
-func syncDirectory(string) error { return nil }
+// SyncDirectory does nothing where directories cannot be written to the disk by themselves.
+func SyncDirectory(string) error { return nil }

@@ -9,8 +9,8 @@ import (
 	"os"
 )
 
-// syncDirectory makes a rename in the directory survive a loss of power.
-func syncDirectory(path string) (err error) {
+// SyncDirectory makes a rename in the directory survive a loss of power.
+func SyncDirectory(path string) (err error) {
 	directory, err := os.Open(path)
 	if err != nil {
 		return err

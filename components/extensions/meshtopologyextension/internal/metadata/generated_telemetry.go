@@ -41,6 +41,9 @@ type TelemetryBuilder struct {
 	ExtensionMeshTopologyInventoryMessages   metric.Int64ObservableCounter
 	ExtensionMeshTopologyInventoryWaiting    metric.Int64ObservableGauge
 	ExtensionMeshTopologyItemsRefused        metric.Int64ObservableCounter
+	ExtensionMeshTopologyJournalFailures     metric.Int64Counter
+	ExtensionMeshTopologyJournalLoads        metric.Int64Counter
+	ExtensionMeshTopologyJournalSize         metric.Int64ObservableGauge
 	ExtensionMeshTopologyKubernetesBytesRead metric.Int64ObservableCounter
 	ExtensionMeshTopologyKubernetesEvents    metric.Int64ObservableCounter
 	ExtensionMeshTopologyKubernetesFailures  metric.Int64ObservableCounter
@@ -224,6 +227,21 @@ func (builder *TelemetryBuilder) RegisterExtensionMeshTopologyItemsRefusedCallba
 		cb(ctx, &observerInt64{inst: builder.ExtensionMeshTopologyItemsRefused, obs: o})
 		return nil
 	}, builder.ExtensionMeshTopologyItemsRefused)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterExtensionMeshTopologyJournalSizeCallback sets callback for observable ExtensionMeshTopologyJournalSize metric.
+func (builder *TelemetryBuilder) RegisterExtensionMeshTopologyJournalSizeCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ExtensionMeshTopologyJournalSize, obs: o})
+		return nil
+	}, builder.ExtensionMeshTopologyJournalSize)
 	if err != nil {
 		return err
 	}
@@ -527,6 +545,24 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_extension_mesh_topology_items_refused",
 		metric.WithDescription("Objects that were left out, because of a ceiling or for what they are. [Alpha]"),
 		metric.WithUnit("{object}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExtensionMeshTopologyJournalFailures, err = builder.meter.Int64Counter(
+		"otelcol_extension_mesh_topology_journal_failures",
+		metric.WithDescription("Messages of inventories that were taken and could not be written to the journal. [Alpha]"),
+		metric.WithUnit("{message}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExtensionMeshTopologyJournalLoads, err = builder.meter.Int64Counter(
+		"otelcol_extension_mesh_topology_journal_loads",
+		metric.WithDescription("Times that a journal was read at the start; on failure what is whole of it is used. [Alpha]"),
+		metric.WithUnit("{load}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExtensionMeshTopologyJournalSize, err = builder.meter.Int64ObservableGauge(
+		"otelcol_extension_mesh_topology_journal_size",
+		metric.WithDescription("Size of the journal, that is of the messages since the last disk copy. [Alpha]"),
+		metric.WithUnit("By"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ExtensionMeshTopologyKubernetesBytesRead, err = builder.meter.Int64ObservableCounter(

@@ -64,6 +64,10 @@ func TestSetupTelemetry(t *testing.T) {
 		observer.Observe(1)
 		return nil
 	}))
+	require.NoError(t, tb.RegisterExtensionMeshTopologyJournalSizeCallback(func(_ context.Context, observer metric.Int64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
 	require.NoError(t, tb.RegisterExtensionMeshTopologyKubernetesBytesReadCallback(func(_ context.Context, observer metric.Int64Observer) error {
 		observer.Observe(1)
 		return nil
@@ -114,6 +118,8 @@ func TestSetupTelemetry(t *testing.T) {
 	}))
 	tb.ExtensionMeshTopologyDiskCopyLoads.Add(context.Background(), 1)
 	tb.ExtensionMeshTopologyDiskCopySaves.Add(context.Background(), 1)
+	tb.ExtensionMeshTopologyJournalFailures.Add(context.Background(), 1)
+	tb.ExtensionMeshTopologyJournalLoads.Add(context.Background(), 1)
 	tb.ExtensionMeshTopologyPublishDuration.Record(context.Background(), 1)
 	tb.ExtensionMeshTopologyReloads.Add(context.Background(), 1)
 	AssertEqualExtensionMeshTopologyAddressConflicts(t, testTel,
@@ -153,6 +159,15 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExtensionMeshTopologyItemsRefused(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExtensionMeshTopologyJournalFailures(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExtensionMeshTopologyJournalLoads(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExtensionMeshTopologyJournalSize(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExtensionMeshTopologyKubernetesBytesRead(t, testTel,
