@@ -125,7 +125,7 @@ func fill(t *testing.T, drivers []*churn.Driver) {
 	t.Helper()
 	began := time.Now()
 	each(t, drivers, func(d *churn.Driver) error { return d.Fill(t.Context()) })
-	t.Logf("%d × %d pods after %s", len(drivers), podsEach, time.Since(began).Round(time.Millisecond))
+	t.Logf("%d clusters have their pods after %s", len(drivers), time.Since(began).Round(time.Millisecond))
 }
 
 func run(t *testing.T, drivers []*churn.Driver, d time.Duration) {
