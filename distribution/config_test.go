@@ -65,15 +65,14 @@ func TestShippedConfigurationsValidate(t *testing.T) {
 
 // TestMissingSettingsAreNamed prevents the bug that a forgotten environment variable becomes an empty string in silence.
 func TestMissingSettingsAreNamed(t *testing.T) {
-	for file, named := range map[string][]string{
-		"config/agent.yaml":     {"'kubernetes::cluster' is missing", "'kubernetes::node_name' is missing"},
-		"config/inventory.yaml": {"'cluster' is missing"},
+	for _, missing := range []struct{ file, env, named string }{
+		{"config/agent.yaml", "", "'cluster' is empty"},
+		{"config/agent.yaml", "MESH_CLUSTER=aks-westeurope", "'kubernetes::node_name' is missing"},
+		{"config/inventory.yaml", "", "'cluster' is missing"},
 	} {
-		out, err := validate(t, file)
-		require.Error(t, err, "%s without its settings", file)
-		for _, text := range named {
-			assert.Contains(t, out, text, file)
-		}
+		out, err := validate(t, missing.file, missing.env)
+		require.Error(t, err, "%s with %q alone", missing.file, missing.env)
+		assert.Contains(t, out, missing.named, missing.file)
 	}
 
 	// The upstream exporter looks at its connection string when it starts.
