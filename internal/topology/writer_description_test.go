@@ -206,3 +206,22 @@ func BenchmarkApplyPieces(b *testing.B) {
 	}
 	b.ReportMetric(float64(peak)/1e6, "peak-MB")
 }
+
+// The trust domain of a revisioned Istio becomes known when its istiod is met among the pods, which is in the middle of
+// the description of a large cluster.
+func TestFactsThatChangeInTheMiddleTakeNothingAway(t *testing.T) {
+	d := newDesk(Limits{})
+	service := ServiceSpec{Namespace: "ns", Name: "svc", Addresses: []netip.Addr{addr("10.96.0.1")}}
+	d.Apply(&Delta{
+		Cluster: "c", Full: true, More: true, Facts: facts("n"), Services: []ServiceSpec{service},
+		Nodes: []NodeSpec{{Name: "node"}}, Pods: []PodState{pod("a", "10.0.0.1", 1, 900)},
+	})
+	changed := facts("n")
+	changed.TrustDomain = "west.example"
+	d.Apply(&Delta{Cluster: "c", Full: true, More: true, Part: 1, Facts: changed, Pods: []PodState{pod("b", "10.0.0.2", 2, 900)}})
+	d.Apply(&Delta{Cluster: "c", Full: true, Part: 2, At: second(1000)})
+	stats := d.Publish().Stats()
+	assert.Equal(t, 1, stats.Services)
+	assert.Equal(t, 1, stats.Nodes)
+	assert.Equal(t, 2, stats.Pods)
+}

@@ -74,7 +74,7 @@ func (a *applier) rebase(now *Cluster) {
 		a.listNode(c, &q)
 	}
 	for _, s := range services {
-		a.listService(c, &Service{Cluster: now, Namespace: s.Namespace, Name: s.Name, spec: s.spec})
+		a.listService(c, &Service{Cluster: now, Namespace: s.Namespace, Name: s.Name, spec: s.spec, mark: s.mark})
 	}
 	a.renewStanding(stand)
 	records := map[*Workload]*Workload{}

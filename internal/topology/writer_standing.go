@@ -78,8 +78,9 @@ func (a *applier) dropStanding(name objectName) {
 
 // renewStanding lists the workloads again under the new record of their cluster.
 func (a *applier) renewStanding(all map[objectName]*standing) {
-	for _, s := range all {
+	for name, s := range all {
 		state := (&Pod{Workload: s.record}).described()
 		a.listStanding(&state)
+		a.c.standing[name].mark = s.mark
 	}
 }

@@ -84,7 +84,7 @@ func TestFullDescriptionInPieces(t *testing.T) {
 	b.list(aPod("p4998", "other", "10.2.0.3", "6"))
 	d := b.full()
 	assert.Equal(t, []string{
-		"true true 0: 2500 pods, 0 ends", "true true 1: 2000 pods, 0 ends", "true true 2: 502 pods, 2 ends",
+		"true true 0: 2500 pods, 0 ends", "true true 1: 2000 pods, 0 ends", "true true 2: 502 pods, 3 ends",
 		"true false 3: 1 pods, 2 ends",
 	}, b.sizes())
 	assert.NotNil(t, d)

@@ -33,6 +33,8 @@ type podTable struct {
 	// their addresses, in Unix nanoseconds.
 	endings map[topology.ObjectName]int64
 	seed    maphash.Seed
+	// none is the hash of no addresses.
+	none uint64
 	// salt changes when what is told of all pods may have.
 	salt uint64
 	// upsert and end tell.
@@ -41,7 +43,9 @@ type podTable struct {
 }
 
 func newPodTable(upsert func(*topology.PodState), end func(topology.PodEnd)) *podTable {
-	return &podTable{rows: map[topology.ObjectName]podRow{}, endings: map[topology.ObjectName]int64{}, seed: maphash.MakeSeed(), upsert: upsert, end: end}
+	t := &podTable{rows: map[topology.ObjectName]podRow{}, endings: map[topology.ObjectName]int64{}, seed: maphash.MakeSeed(), upsert: upsert, end: end}
+	_, t.none = t.hash(&topology.PodState{})
+	return t
 }
 
 func (t *podTable) put(m *message, item *podItem) {
@@ -61,6 +65,8 @@ func (t *podTable) put(m *message, item *podItem) {
 		if held {
 			t.end(topology.PodEnd{
 				Namespace: m.name.Namespace, Name: m.name.Name, UID: old.uid, Earliest: item.earliest, Latest: item.latest,
+				// Who learns it from a listing did not see who had the addresses since.
+				Gap: m.listed,
 			})
 		}
 		delete(t.endings, m.name)
@@ -71,6 +77,11 @@ func (t *podTable) put(m *message, item *podItem) {
 		t.endings[m.name] = item.ending.UnixNano()
 	}
 	now.hash, now.addresses = t.hash(state)
+	if held && m.listed && old.addresses != now.addresses && old.addresses != t.none {
+		// It moved while nobody watched, and others may have had the addresses that it left.
+		t.end(t.missed(m.name, &old, m.observed))
+		held = false
+	}
 	if now.bound(state, &old, held, m.listed) {
 		now.hash, _ = t.hash(state)
 	}

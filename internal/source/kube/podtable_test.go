@@ -44,6 +44,33 @@ func TestNobodySawTheBeginningOfAListedPod(t *testing.T) {
 	assert.True(t, put(item("u2", "10.0.0.2", changed), true).Unseen, "another address, listed")
 }
 
+// What a listing tells of a known pod happened while nobody watched: others may have had its address since.
+func TestEndsThatNobodySawLeaveAGap(t *testing.T) {
+	var ends []topology.PodEnd
+	table := newPodTable(func(*topology.PodState) {}, func(e topology.PodEnd) { ends = append(ends, e) })
+	put := func(name, address string, phase corev1.PodPhase, listed bool) {
+		pod := aPod(name, "u-"+name, address, "1")
+		pod.Status.Phase = phase
+		item := trimPod(pod, observed, DefaultSystemNamespace)
+		table.put(&message{name: topology.ObjectName{Namespace: "shop", Name: name}, observed: observed, listed: listed}, &item)
+	}
+	for _, name := range []string{"job", "moved", "new", "watched"} {
+		address := "10.0.0.1"
+		if name == "new" {
+			address = ""
+		}
+		put(name, address, corev1.PodRunning, false)
+	}
+	put("job", "10.0.0.1", corev1.PodSucceeded, true)
+	put("moved", "10.0.0.2", corev1.PodRunning, true)
+	put("new", "10.0.0.3", corev1.PodRunning, true)
+	put("watched", "10.0.0.1", corev1.PodSucceeded, false)
+	require.Len(t, ends, 3, "the one without an address had none to give up")
+	for _, end := range ends {
+		assert.Equal(t, end.Name != "watched", end.Gap, end.Name)
+	}
+}
+
 // The last event of a pod carries the time of the kubelet's request, which comes when the address is free for a while and
 // may be another pod's. The end began when somebody asked for it.
 func TestEndBeginsWithTheFirstRequest(t *testing.T) {
