@@ -39,13 +39,15 @@ type ownedCluster struct {
 	overruled map[origin]bool
 	// confirmed is up to when the source has seen everything. The assembler keeps that itself.
 	confirmed time.Time
-	// stale says that the cluster was marked so by [engine.judge].
+	// stale says that the cluster was marked so by [engine.judge], or by [engine.settle].
 	stale bool
+	// anew says that the cluster has just become the source's.
+	anew bool
 }
 
 // apply takes what a source learned of a cluster, if the cluster is the source's.
 func (e *engine) apply(from origin, d *topology.Delta) {
-	c := e.claim(from, d.Cluster, d.Full)
+	c := e.claim(from, d)
 	if c == nil {
 		e.overruled++
 		return
@@ -55,14 +57,17 @@ func (e *engine) apply(from origin, d *topology.Delta) {
 	if changes(d) {
 		e.changes++
 	}
-	if d.Full && d.More && c.confirmed.IsZero() {
-		// The patience begins with the description: one that stops in the middle must not look fresh forever.
+	if from != originInventory && d.Full && (d.More || d.At.IsZero()) && c.confirmed.IsZero() {
+		// The patience begins with the description: one that stops in the middle, or that nobody confirms, must not look
+		// fresh forever.
 		c.confirmed = e.now()
 	}
-	if d.At.After(c.confirmed) && !d.More {
+	confirms := !d.At.IsZero() && !d.More
+	// A confirmation in the future is of a clock that was ahead: it must not hide those that come after the correction.
+	if confirms && (d.At.After(c.confirmed) || c.confirmed.After(e.now())) {
 		c.confirmed = d.At
 	}
-	if from != originInventory && c.stale && !d.At.IsZero() && !d.More {
+	if c.stale && confirms && !e.outdated(from, d.At) {
 		c.stale = false
 		e.fresh(d.Cluster)
 	}
@@ -80,23 +85,29 @@ func changes(d *topology.Delta) bool {
 // claim returns the cluster if the source may describe it. A stronger source takes a cluster over with a full
 // description: until then, what is known stays. With one in pieces it does with the first, as nobody keeps the pieces
 // until there are all of them; what it does not mention stays until the last.
-func (e *engine) claim(from origin, name string, full bool) *ownedCluster {
+//
+// An inventory that waited in a queue until it was stale takes no cluster from a source that is not.
+func (e *engine) claim(from origin, d *topology.Delta) *ownedCluster {
+	name := d.Cluster
 	c := e.clusters[name]
 	switch {
+	case c == nil && from == originInventory && !d.Full && !d.At.IsZero():
+		// It goes on with a snapshot that another source's cluster was not given up for: it counts from the next one on.
+		return nil
 	case c == nil:
 		if len(e.clusters) >= e.config.MaxClusters {
 			// The writer counts and reports it.
 			return &ownedCluster{}
 		}
-		c = &ownedCluster{origin: from}
+		c = &ownedCluster{origin: from, anew: true}
 		e.clusters[name] = c
 		e.tellSources()
 		return c
 	case c.origin == from:
 		return c
-	case from > c.origin && full:
+	case from > c.origin && d.Full && (c.stale || !e.outdated(from, d.At)):
 		e.overrule(c, name, from, c.origin)
-		c.origin, c.confirmed, c.stale = from, time.Time{}, false
+		c.origin, c.confirmed, c.stale, c.anew = from, time.Time{}, false, true
 		e.fresh(name)
 		e.tellSources()
 		return c
@@ -104,6 +115,11 @@ func (e *engine) claim(from origin, name string, full bool) *ownedCluster {
 		e.overrule(c, name, c.origin, from)
 	}
 	return nil
+}
+
+// outdated says whether an inventory that confirms its cluster up to at is stale. The other sources speak of the present.
+func (e *engine) outdated(from origin, at time.Time) bool {
+	return from == originInventory && e.now().Sub(at) >= e.config.Inventory.Get().StaleAfter
 }
 
 // overrule notes that one source has a cluster that another describes too.
@@ -275,27 +291,60 @@ func (e *engine) perform(actions []inventory.Action) {
 				e.forget(action.Cluster)
 			}
 		case inventory.ActionFinding:
+			if c := e.clusters[action.Cluster]; c != nil && c.origin != originInventory && action.Finding.Kind == topology.KindClusterStale {
+				// What is known of the cluster is of another source.
+				continue
+			}
 			e.report(action.Finding)
+		}
+	}
+	for i := range actions {
+		if actions[i].Kind == inventory.ActionApply {
+			e.settle(actions[i].Cluster)
 		}
 	}
 }
 
+// settle marks a cluster that has just become the inventory's, if what the inventory says is old. The assembler tells
+// when that changes: it may have told before, when the cluster was of another source.
+func (e *engine) settle(name string) {
+	c := e.clusters[name]
+	if c == nil || c.origin != originInventory || !c.anew {
+		return
+	}
+	c.anew = false
+	if !e.replaying.IsZero() || !e.outdated(originInventory, c.confirmed) {
+		return
+	}
+	c.stale = true
+	since, why := c.confirmed, "its inventory arrives, but the newest is older than 'inventory::stale_after'"
+	if since.IsZero() {
+		since, why = e.now(), "its inventory is not complete"
+	}
+	e.markStale(name, originInventory, since, why)
+}
+
 func (e *engine) performStale(action *inventory.Action) {
 	c := e.clusters[action.Cluster]
-	switch {
-	case c == nil || c.origin != originInventory:
+	if c == nil || c.origin != originInventory {
 		// A weaker source describes the cluster until there is a whole inventory.
-	case action.Since.IsZero():
-		e.fresh(action.Cluster)
-	default:
-		e.writer.MarkStale(action.Cluster, action.Since)
+		if action.Since.IsZero() {
+			e.findings.Resolve(topology.KindInventoryGap, action.Cluster, originInventory.String())
+		}
+		return
 	}
+	c.stale, c.anew = false, false
+	if action.Since.IsZero() {
+		e.fresh(action.Cluster)
+		return
+	}
+	e.writer.MarkStale(action.Cluster, action.Since)
 }
 
 // applyPast takes the pods of a snapshot that ended before it was made: before the others, as their addresses may be
 // used again, and in the order of their ends.
 func (e *engine) applyPast(cluster string, u *inventory.Update) {
-	if len(u.Past) == 0 || e.claim(originInventory, cluster, u.Full) == nil {
+	if len(u.Past) == 0 || e.claim(originInventory, &u.Delta) == nil {
 		return
 	}
 	slices.SortFunc(u.Past, func(a, b inventory.PastPod) int { return cmp.Or(a.Latest.Compare(b.Latest), a.Since.Compare(b.Since)) })

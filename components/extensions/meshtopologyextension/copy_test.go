@@ -50,11 +50,14 @@ func TestARestartBeginsWithTheDiskCopy(t *testing.T) {
 	assert.True(t, f.stale("west"))
 	assert.True(t, f.stale("east"))
 	assert.Len(t, f.ongoing(topology.KindClusterStale), 2)
+	assert.False(t, f.status().Sources[0].Ready, "nobody confirms any of them")
 
 	f.clock.Add(int64(3 * time.Second))
 	f.accept(west.encoder.Heartbeat(f.at()))
 	assert.False(t, f.stale("west"), "the stream goes on where the copy ends: a heartbeat is enough")
 	assert.True(t, f.stale("east"))
+	assert.True(t, f.status().Sources[0].Ready, "without a snapshot")
+	assert.Contains(t, f.status().Sources[0].Detail, " 1 clusters fresh,")
 	metadatatest.AssertEqualExtensionMeshTopologyDiskCopyLoads(t, f.telemetry, []metricdata.DataPoint[int64]{
 		point(1, attribute.String("outcome", "success")),
 	}, metricdatatest.IgnoreTimestamp())

@@ -248,7 +248,10 @@ func TestAMessageCountsAsOfWhenItCame(t *testing.T) {
 
 // A change that takes several messages is taken as a whole, though a copy and a kill come in between.
 func TestHalfAChangeWaitsOn(t *testing.T) {
-	f := started(t, hub(t))
+	cfg := hub(t)
+	// The parts that are missing are waited for no longer than a minute.
+	cfg.Inventory.Get().SaveInterval = 30 * time.Second
+	f := started(t, cfg)
 	west := newSpoke("west", "u1", 1, 1)
 	f.accept(west.snapshot(begin)...)
 	change := &topology.Delta{At: begin.Add(time.Second)}
@@ -260,7 +263,7 @@ func TestHalfAChangeWaitsOn(t *testing.T) {
 	parts := west.delta(change)
 	require.Greater(t, len(parts), 2)
 	f.accept(parts[:2]...)
-	f.forward(time.Minute)
+	f.forward(30 * time.Second)
 	f.eventually(func() bool { return f.engine.copy.status().Saved != nil && f.engine.copy.pending.Load() == 0 }, "a copy")
 	g := f.again()
 	g.sameAs(f, "two parts wait")

@@ -382,19 +382,3 @@ func (f *remoteFeed) status() []admin.Source {
 }
 
 func (f *remoteFeed) counters() kube.Counters { return f.manager.Counters() }
-
-// inventoryFeed is the source inventory: others bring its messages, so there is nothing to run.
-type inventoryFeed struct{ engine *engine }
-
-func (*inventoryFeed) start() error            { return nil }
-func (*inventoryFeed) run(context.Context)     {}
-func (*inventoryFeed) check(time.Time) error   { return nil }
-func (*inventoryFeed) counters() kube.Counters { return kube.Counters{} }
-
-func (f *inventoryFeed) status() []admin.Source {
-	t := f.engine.totals.Load()
-	return []admin.Source{{
-		Source: originInventory.String(), Ready: t.assembler.Snapshots > 0,
-		Detail: fmt.Sprintf("%d messages taken, %d snapshots, %d lost, %d bytes wait for the rest", t.assembler.Taken, t.assembler.Snapshots, t.assembler.Lost, t.waiting),
-	}}
-}

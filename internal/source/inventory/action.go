@@ -43,6 +43,8 @@ type AssemblerSettings struct {
 	// MaxPods is the most pods, running and past together, of one snapshot, and also the most of all other objects in it
 	// together. Default 200 000.
 	MaxPods int
+	// What is said of bytes that wait below counts each message as 256 bytes more than its body.
+	//
 	// ReorderMessages and ReorderBytes bound what waits, for each cluster, for a message before it. When more waits, the
 	// message counts as lost. Defaults 64 messages, 16 MiB.
 	ReorderMessages, ReorderBytes int
@@ -50,11 +52,12 @@ type AssemblerSettings struct {
 	ReorderTime time.Duration
 	// SnapshotBytes is the most bytes of the chunks of an incomplete snapshot or delta. Default 32 MiB.
 	SnapshotBytes int
-	// SnapshotTime is how long an incomplete snapshot waits for its next chunk. Default 1 min.
+	// SnapshotTime is how long an incomplete snapshot or delta waits for the next part of it. Default 1 min.
 	SnapshotTime time.Duration
 	// MaxBytes is the most bytes that wait, of all clusters together. Default 256 MiB.
 	MaxBytes int
-	// StaleAfter is how long a cluster may say nothing, and how old its last confirmation may be, before it is stale.
+	// StaleAfter is how long a cluster may say nothing, and how old its last confirmation may be by its own clock and by
+	// the hub's, before it is stale.
 	// Default 1 min; several times the heartbeat interval.
 	StaleAfter time.Duration
 	// ExpireAfter is how long a cluster may say nothing before it is forgotten. Default 24 h.

@@ -159,6 +159,10 @@ func (a *Assembler) Tick(now time.Time) []Action {
 	a.actions = nil
 	for _, name := range slices.Sorted(maps.Keys(a.clusters)) {
 		c := a.clusters[name]
+		if c == nil {
+			// Another one has its uid.
+			continue
+		}
 		c.expireWaiting(now)
 		if now.Sub(c.heard) < a.settings.ExpireAfter {
 			c.judge(now)
@@ -172,6 +176,7 @@ func (a *Assembler) Tick(now time.Time) []Action {
 			"cluster %q has sent nothing for %s and is forgotten; if it still exists, see whether its mesh_inventory "+
 				"receiver runs and reaches the hub", name, now.Sub(c.heard).Round(time.Second)))
 	}
+	a.compareUIDs(now)
 	return a.actions
 }
 

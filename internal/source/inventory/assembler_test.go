@@ -147,7 +147,7 @@ func TestGapByCount(t *testing.T) {
 }
 
 func TestGapByBytesAndTime(t *testing.T) {
-	b, s := newBench(t, AssemblerSettings{ReorderBytes: 300}), newSpoke(1)
+	b, s := newBench(t, AssemblerSettings{ReorderBytes: 300 + 2*messageBytes}), newSpoke(1)
 	b.send(s.full(noon, "a")...)
 	_ = s.pod("lost", noon)
 	require.Empty(t, b.send(s.pod(long("b"), noon), s.pod(long("c"), noon)))
@@ -250,7 +250,9 @@ func TestLeaderWithSlowClock(t *testing.T) {
 	b.send(old.full(noon, "a")...)
 	require.Empty(t, b.send(young.full(noon, "b")...))
 	b.tick(2 * time.Minute)
-	require.Empty(t, b.send(young.pod("c", noon)), "what comes late is not of the present")
+	require.Equal(t, []string{"! clock_skew"}, b.send(young.pod("c", noon)), "what comes late is not of the present")
+	require.Empty(t, b.send(young.Heartbeat(time.Time{})), "once a minute is enough")
+	require.Equal(t, uint64(3), b.a.Counters().OldEpoch)
 	require.Empty(t, b.send(young.full(b.now, "b")...), "its first messages may still come")
 	require.Equal(t, []string{"! inventory_gap", "full b", "fresh"}, b.tick(10*time.Second))
 	require.True(t, b.a.Positions()[0].Complete)
@@ -334,7 +336,7 @@ func TestCeilings(t *testing.T) {
 	many := &topology.Delta{At: b.now, GoneNodes: []string{"a", "b", "c", "d"}}
 	require.Contains(t, b.send(slices.Collect(s.Delta(many))...), "! limit_reached")
 
-	b, s = newBench(t, AssemblerSettings{MaxBytes: 150}), newSpoke(1)
+	b, s = newBench(t, AssemblerSettings{MaxBytes: 150 + messageBytes}), newSpoke(1)
 	b.send(s.full(noon, "a")...)
 	_ = s.pod("lost", noon)
 	require.Contains(t, b.send(s.pod(long("b"), noon), s.pod(long("c"), noon)), "! inventory_gap")

@@ -74,8 +74,12 @@ func (c *stream) judge(now time.Time) {
 		return
 	}
 	since := c.at
-	if since.IsZero() || since.After(now) {
+	switch {
+	case since.IsZero():
 		since = now
+	case since.After(c.advanced):
+		// The spoke's clock is ahead.
+		since = c.advanced
 	}
 	c.a.act(Action{Kind: ActionStale, Cluster: c.name, Since: since})
 	c.a.find(topology.KindClusterStale, c.name, "inventory", now, fmt.Sprintf(
@@ -85,6 +89,8 @@ func (c *stream) judge(now time.Time) {
 // reason returns why the cluster is stale; empty if it is not.
 func (c *stream) reason(now time.Time) string {
 	after := c.a.settings.StaleAfter
+	// By the spoke's clock and by the hub's: if the spoke's is ahead, its last word looks young for long.
+	age, pause := now.Sub(c.at), now.Sub(c.advanced)
 	switch {
 	case c.restored:
 		return "it is from the disk copy, and its inventory has not arrived since the hub started"
@@ -93,10 +99,12 @@ func (c *stream) reason(now time.Time) string {
 	case now.Sub(c.heard) >= after:
 		return fmt.Sprintf("its inventory has not come for %s; see whether its mesh_inventory receiver runs and reaches the hub",
 			now.Sub(c.heard).Round(time.Second))
-	case now.Sub(c.at) >= after && c.awaiting:
+	case max(age, pause) >= after && c.awaiting:
 		return "it has a new leader, whose snapshot is not complete yet"
-	case now.Sub(c.at) >= after:
-		return fmt.Sprintf("its inventory arrives, but the newest is %s old", now.Sub(c.at).Round(time.Second))
+	case age >= after:
+		return fmt.Sprintf("its inventory arrives, but the newest is %s old", age.Round(time.Second))
+	case pause >= after:
+		return fmt.Sprintf("its inventory arrives, but has confirmed nothing new for %s", pause.Round(time.Second))
 	}
 	return ""
 }

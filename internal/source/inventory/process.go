@@ -24,17 +24,17 @@ func (c *stream) process(m *Message, now time.Time) {
 	case KindHeartbeat:
 		c.applied = m.Sequence
 		c.a.counters.Taken++
-		c.confirm(m)
+		c.confirm(m, now)
 	}
 }
 
 // confirm takes a heartbeat: it confirms what is complete, and says nothing of the rest.
-func (c *stream) confirm(m *Message) {
+func (c *stream) confirm(m *Message, now time.Time) {
 	c.cutSnapshot()
 	if c.awaiting || c.gap {
 		return
 	}
-	c.apply(&Update{Delta: topology.Delta{Cluster: c.name, At: m.At}})
+	c.apply(&Update{Delta: topology.Delta{Cluster: c.name, At: m.At}}, now)
 }
 
 // cutSnapshot forgets an incomplete snapshot: its chunks have consecutive sequences, so that it will not be completed.
@@ -60,11 +60,11 @@ func (c *stream) delta(m *Message, now time.Time) {
 	if c.partial != nil || more {
 		c.partial = u
 		c.partialParts++
-		c.partialBytes += len(m.Body)
-		c.a.bytes += len(m.Body)
-		c.partialMessages = append(c.partialMessages, *m)
+		c.partialBytes += size(m)
+		c.a.bytes += size(m)
+		c.partialMessages, c.partialLast = append(c.partialMessages, *m), now
 	}
-	if c.a.tooMuch(u) || c.partialBytes > c.a.settings.SnapshotBytes || c.a.bytes > c.a.settings.MaxBytes {
+	if c.a.tooMuch(u) || c.partialParts > MaxParts || c.partialBytes > c.a.settings.SnapshotBytes || c.a.bytes > c.a.settings.MaxBytes {
 		c.tooLarge("delta", now)
 		return
 	}
@@ -78,7 +78,7 @@ func (c *stream) delta(m *Message, now time.Time) {
 	if c.awaiting || c.gap {
 		u.At = time.Time{}
 	}
-	c.apply(u)
+	c.apply(u, now)
 }
 
 // snapshot collects a chunk, and applies the snapshot if it is the last one. Chunks come in order.
@@ -95,8 +95,8 @@ func (c *stream) snapshot(m *Message, now time.Time) {
 		return
 	}
 	k.messages, k.last = append(k.messages, *m), now
-	k.bytes += len(m.Body)
-	c.a.bytes += len(m.Body)
+	k.bytes += size(m)
+	c.a.bytes += size(m)
 	if k.bytes > c.a.settings.SnapshotBytes || c.a.bytes > c.a.settings.MaxBytes {
 		c.tooLarge("snapshot", now)
 		return
@@ -133,10 +133,18 @@ func (c *stream) complete(now time.Time) {
 	c.a.counters.Snapshots++
 	c.chunks.messages = nil
 	c.cut()
+	if c.awaiting || whole.At.Before(c.at) {
+		// The clock of a new leader may be behind that of the one before, and any clock may be set back.
+		c.at = time.Time{}
+	}
+	healed := c.gap
 	c.awaiting, c.gap = false, false
-	// The clock of a new leader may be behind that of the one before.
-	c.at = whole.At
-	c.apply(whole)
+	c.apply(whole, now)
+	if healed && !c.a.replaying {
+		// The gap is over even if the cluster never counted as stale for it; judge says whether it does for another reason.
+		c.stale = false
+		c.a.act(Action{Kind: ActionStale, Cluster: c.name})
+	}
 }
 
 // tooMuch says whether an update has more objects than may be held: each takes many times its bytes on the wire.
@@ -152,20 +160,25 @@ func (c *stream) tooLarge(what string, now time.Time) {
 	c.lose(0, now)
 	if due(&c.limited, now) {
 		c.a.find(topology.KindLimitReached, c.name, "inventory", now, fmt.Sprintf(
-			"a %s of cluster %q has more than %d pods or other objects, or takes more memory than %d bytes while it arrives (%d bytes for "+
+			"a %s of cluster %q has more than %d pods or other objects, comes in too many parts, or takes more memory than %d bytes while it arrives (%d bytes for "+
 				"all clusters); raise 'max_pods' or send less", what, c.name, c.a.settings.MaxPods, c.a.settings.SnapshotBytes,
 			c.a.settings.MaxBytes))
 	}
 }
 
 // apply hands out an update.
-func (c *stream) apply(u *Update) {
-	c.known = true
+func (c *stream) apply(u *Update, now time.Time) {
+	if !c.known {
+		c.known = true
+		c.a.sameUID(c.uid, c, now)
+	}
 	if !u.At.IsZero() {
 		c.restored = false
 	}
-	if u.At.After(c.at) {
-		c.at = u.At
+	// A clock that was far ahead and is set right goes back.
+	right := c.at.Sub(now) > c.a.settings.ClockSkew && u.At.Before(c.at) && !u.At.IsZero()
+	if u.At.After(c.at) || right {
+		c.at, c.advanced = u.At, now
 	}
 	c.a.act(Action{Kind: ActionApply, Cluster: c.name, Update: u})
 }

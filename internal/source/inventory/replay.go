@@ -34,12 +34,16 @@ func (a *Assembler) Replayed(now time.Time) []Action {
 		if !c.replayed {
 			continue
 		}
-		c.replayed, c.restored, c.stale, c.heard, c.lag = false, c.known, false, now, lag{}
+		c.replayed, c.restored, c.stale, c.lag = false, c.known, false, lag{}
+		c.advanced, c.heard, c.began = now, now, now
 		if len(c.pending) > 0 {
 			c.waiting = now
 		}
 		if len(c.chunks.messages) > 0 {
 			c.chunks.last = now
+		}
+		if c.partial != nil {
+			c.partialLast = now
 		}
 		c.judge(now)
 	}

@@ -29,8 +29,9 @@ type stream struct {
 	partial      *Update
 	partialParts uint64
 	partialBytes int
-	// partialMessages are what partial was made of.
+	// partialMessages are what partial was made of, partialLast is when the last of them came.
 	partialMessages []Message
+	partialLast     time.Time
 
 	// known says that something was applied, so that the topology knows the cluster.
 	known bool
@@ -39,11 +40,12 @@ type stream struct {
 	// restored says that all that is known is from the disk copy, replayed that some was added since by [Assembler.Replay].
 	restored, replayed bool
 	stale              bool
-	// at is the newest confirmation of complete content by the spoke's clock, heard when the last message came by the hub's.
-	at, heard time.Time
-	lag       lag
+	// at is the newest confirmation of complete content by the spoke's clock. By the hub's, advanced is when it came, heard
+	// when the last message came, and began when the first one did.
+	at, advanced, heard, began time.Time
+	lag                        lag
 
-	rejected, twin, skewed, limited time.Time
+	rejected, twin, names, skewed, limited time.Time
 }
 
 // chunks is an incomplete snapshot.
@@ -55,7 +57,7 @@ type chunks struct {
 }
 
 func newStream(a *Assembler, name string, now time.Time) *stream {
-	return &stream{a: a, name: name, next: 1, awaiting: true, heard: now}
+	return &stream{a: a, name: name, next: 1, awaiting: true, advanced: now, heard: now, began: now}
 }
 
 // rightEpoch says whether the message is of the leader to believe, and follows a change of leader.
@@ -66,7 +68,11 @@ func (c *stream) rightEpoch(m *Message, now time.Time) bool {
 	case m.Epoch < c.epoch:
 		// The clock of the leader before was ahead, or its epoch is a wrong one: a leader that speaks of the present while
 		// the other one is silent is the true one. What comes late from a queue speaks of the past.
-		if now.Sub(c.heard) < c.a.settings.StaleAfter || now.Sub(m.At).Abs() > c.a.settings.ClockSkew {
+		if now.Sub(c.heard) < c.a.settings.StaleAfter {
+			return false
+		}
+		if now.Sub(m.At).Abs() > c.a.settings.ClockSkew {
+			c.refuseEpoch(m, now)
 			return false
 		}
 	}
@@ -77,6 +83,22 @@ func (c *stream) rightEpoch(m *Message, now time.Time) bool {
 	c.drop()
 	c.epoch, c.next, c.applied, c.awaiting = m.Epoch, 1, 0, true
 	return true
+}
+
+// refuseEpoch reports that nobody is believed: the leader that is has been silent for long, and the one that speaks does
+// not speak of the present.
+func (c *stream) refuseEpoch(m *Message, now time.Time) {
+	if !due(&c.skewed, now) {
+		return
+	}
+	says := "confirms nothing"
+	if !m.At.IsZero() {
+		says = "has the time " + m.At.UTC().Format(time.RFC3339)
+	}
+	c.a.find(KindClockSkew, c.name, "clock", now, fmt.Sprintf(
+		"the inventory of cluster %q is refused: it comes from a leader that is older, by the clock of its node, than the one "+
+			"that has been silent for %s, and %s, which is not the hub's; unless it is left over in a queue, synchronize the "+
+			"clocks of the cluster's nodes and of the hub's", c.name, now.Sub(c.heard).Round(time.Second), says))
 }
 
 // drop forgets what waits.
@@ -91,7 +113,14 @@ func (c *stream) cut() {
 	c.a.counters.Incomplete += uint64(len(c.chunks.messages)) + c.partialParts
 	c.a.bytes -= c.chunks.bytes + c.partialBytes
 	c.chunks, c.partial, c.partialParts, c.partialBytes, c.partialMessages = chunks{}, nil, 0, 0, nil
+	c.partialLast = time.Time{}
 }
+
+// messageBytes is what a message takes beside its body, with the room that a list keeps for more of them.
+const messageBytes = 256
+
+// size is what a message counts while it waits.
+func size(m *Message) int { return len(m.Body) + messageBytes }
 
 // wait puts the message in line. It returns false if it is there already.
 func (c *stream) wait(m *Message) bool {
@@ -102,10 +131,13 @@ func (c *stream) wait(m *Message) bool {
 		return false
 	}
 	kept := *m
-	kept.Body = slices.Clone(m.Body)
+	kept.Body, kept.Cluster = slices.Clone(m.Body), c.name
+	if kept.ClusterUID != "" {
+		kept.ClusterUID = c.uid
+	}
 	c.pending = slices.Insert(c.pending, i, kept)
-	c.pendingBytes += len(kept.Body)
-	c.a.bytes += len(kept.Body)
+	c.pendingBytes += size(&kept)
+	c.a.bytes += size(&kept)
 	return true
 }
 
@@ -114,8 +146,8 @@ func (c *stream) take() Message {
 	m := c.pending[0]
 	c.pending[0] = Message{}
 	c.pending = c.pending[1:]
-	c.pendingBytes -= len(m.Body)
-	c.a.bytes -= len(m.Body)
+	c.pendingBytes -= size(&m)
+	c.a.bytes -= size(&m)
 	return m
 }
 
@@ -177,7 +209,11 @@ func (c *stream) lose(n uint64, now time.Time) {
 	c.gap = true
 	detail := fmt.Sprintf("%d messages of the inventory of cluster %q were lost before sequence %d; its topology counts as "+
 		"stale until its next snapshot is complete; see whether the exporters between them drop data", n, c.name, c.next+n)
-	if !joined {
+	switch {
+	case n == 0:
+		detail = fmt.Sprintf("a part of the inventory of cluster %q was given up before sequence %d, as the rest of it did not "+
+			"come or it is too large; its topology counts as stale until its next snapshot is complete", c.name, c.next)
+	case !joined:
 		detail = fmt.Sprintf("the inventory of cluster %q is known from sequence %d on; its topology is incomplete, and "+
 			"counts as stale, until its next snapshot", c.name, c.next+n)
 	}
@@ -192,5 +228,8 @@ func (c *stream) expireWaiting(now time.Time) {
 	}
 	if len(c.chunks.messages) > 0 && now.Sub(c.chunks.last) >= c.a.settings.SnapshotTime {
 		c.cut()
+	}
+	if c.partial != nil && now.Sub(c.partialLast) >= c.a.settings.SnapshotTime {
+		c.lose(0, now)
 	}
 }

@@ -51,6 +51,8 @@ type Journal struct {
 	unsynced []*os.File
 	created  bool
 	dirty    bool
+	// failed is why the disk does not have what was written since the last rotation.
+	failed error
 
 	buffer []byte
 }
@@ -178,6 +180,7 @@ func (j *Journal) Rotate(waiting []inventory.Message, now time.Time) (through ui
 		j.older = append(j.older, segment{number: number, size: size})
 		j.unsynced = append(j.unsynced, file)
 	}
+	j.failed = nil
 	return number, nil
 }
 
@@ -217,7 +220,8 @@ func (j *Journal) Remove(through uint64) error {
 	return nil
 }
 
-// Sync brings what was added to the disk. A file that is complete is closed.
+// Sync brings what was added to the disk. A file that is complete is closed. After an error each call returns it until
+// the next rotation: the system reports that bytes were lost once, and has nothing left of them to write again.
 func (j *Journal) Sync() error {
 	j.mu.Lock()
 	file, old, created, dirty := j.file, j.unsynced, j.created, j.dirty
@@ -236,10 +240,12 @@ func (j *Journal) Sync() error {
 	if created {
 		errs = append(errs, disk.SyncDirectory(filepath.Dir(j.prefix)))
 	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("bringing the journal to the disk: %w", err)
+		j.failed = fmt.Errorf("bringing the journal to the disk: %w", err)
 	}
-	return nil
+	return j.failed
 }
 
 // Size returns the bytes of the file that is added to, and of all files.

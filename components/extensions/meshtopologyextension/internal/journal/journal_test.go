@@ -205,6 +205,26 @@ func TestADiskThatFails(t *testing.T) {
 	require.Error(t, err)
 }
 
+// The system reports once that bytes did not get to the disk. A call that finds nothing to do has not brought them there.
+func TestWhatTheDiskDidNotTakeStaysLost(t *testing.T) {
+	prefix := filepath.Join(t.TempDir(), "j")
+	j := open(t, prefix)
+	add(t, j, 0)
+	require.NoError(t, j.Sync())
+	// A closed file fails to be synced as one of a broken disk does.
+	lost, err := os.Create(prefix + ".lost")
+	require.NoError(t, err)
+	require.NoError(t, lost.Close())
+	j.unsynced = append(j.unsynced, lost)
+	require.ErrorIs(t, j.Sync(), os.ErrClosed)
+	require.ErrorIs(t, j.Sync(), os.ErrClosed, "nothing is left to do, and nothing is better")
+	add(t, j, 1)
+	require.ErrorIs(t, j.Sync(), os.ErrClosed)
+	_, err = j.Rotate([]inventory.Message{message(2)}, begin)
+	require.NoError(t, err)
+	require.NoError(t, j.Sync(), "a copy has it, or the next failure is of that")
+}
+
 func TestHalfAFrameIsTakenBack(t *testing.T) {
 	prefix := filepath.Join(t.TempDir(), "j")
 	j := open(t, prefix)
