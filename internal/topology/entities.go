@@ -174,25 +174,13 @@ func (p *Pod) Addresses() []netip.Addr {
 
 // State returns the pod as its source described it. It allocates.
 func (p *Pod) State() PodState {
-	w := p.Workload
-	state := PodState{
-		PodSpec: PodSpec{Name: p.Name, Addresses: p.Addresses()},
-		UID:     p.uid, Namespace: w.Namespace, Workload: w.Name, Kind: w.Kind, Service: w.service, Version: w.version,
-		ServiceAccount: w.account, HostNetwork: p.hostNetwork, Since: moment(p.since), Seen: moment(p.seen),
-		Unseen: p.unseen,
-	}
+	state, own := p.described(), p.own()
+	state.PodSpec = PodSpec{Name: p.Name, Addresses: p.Addresses(), Region: own.Region, Zone: own.Zone, Network: own.Network}
 	if p.Node != nil {
 		state.Node = p.Node.Name
 	}
-	if p.ownNetwork {
-		state.Network = p.Network
-	}
-	if p.ownRegion {
-		state.Region = p.Region
-	}
-	if p.ownZone {
-		state.Zone = p.Zone
-	}
+	state.UID, state.HostNetwork = p.uid, p.hostNetwork
+	state.Since, state.Seen, state.Unseen = moment(p.since), moment(p.seen), p.unseen
 	return state
 }
 
