@@ -16,6 +16,9 @@ type Delta struct {
 	// At is up to when, by the source's clock, it has seen everything that happened. It confirms the whole cluster.
 	// Zero confirms nothing.
 	At time.Time
+	// Made is when, by the same clock, all that the delta tells had been read. At may be long before that: a listing that an
+	// API server answers late does not mention what ended while it waited. Zero stands for the moment of [Writer.Apply], and not before At.
+	Made time.Time
 	// Full says that the delta describes the whole cluster: whatever it does not mention is gone. Pods that a full delta
 	// does not mention ended at an unknown moment after the last confirmation.
 	Full bool

@@ -63,13 +63,13 @@ func (s *Snapshot) Failovers(cluster string) iter.Seq[FailoverSpec] {
 
 // History returns who has and had the address in the network, the newest first. It allocates.
 func (s *Snapshot) History(networkName string, address netip.Addr) []*Pod {
-	n, ok := s.networks[networkName]
-	if !ok || !address.IsValid() {
+	n := s.networks.find(networkName)
+	if n == nil || !address.IsValid() {
 		return nil
 	}
 	key := address.As16()
 	var pods []*Pod
-	for p := range n.pods.candidates(hashAddress(s.seed, key)) {
+	for p := range n.pods.candidates(hashAddress(s.seeds, key)) {
 		if p.has(key) {
 			pods = append(pods, p)
 		}

@@ -28,15 +28,15 @@ func (w *Writer) Publish() *Snapshot {
 		return w.last
 	}
 	s := &Snapshot{
-		meshID: cmp.Or(w.settings.MeshID, w.meshID), built: now, seed: w.seed, names: w.names, sole: w.sole, gateways: w.gateways,
+		meshID: cmp.Or(w.settings.MeshID, w.meshID), built: now, seeds: w.seeds, names: w.names, sole: w.sole, gateways: w.gateways,
 		domains: w.domains, stats: w.stats,
-		clusters: make(map[string]*cluster, len(w.clusters)), networks: make(map[string]*network, len(w.networks)),
+		clusters: make(map[string]*cluster, len(w.clusters)), networks: newNetworkIndex(w.seeds, len(w.networks)),
 	}
 	for name, c := range w.clusters {
 		s.clusters[name] = c.publish()
 	}
 	for name, n := range w.networks {
-		s.networks[name] = n.publish()
+		s.networks.add(name, n.publish())
 	}
 	w.facts, w.touched = false, false
 	w.last = s
@@ -78,8 +78,12 @@ func (c *clusterState) sweepPlaces() {
 // publish returns what readers see of the network.
 func (n *networkState) publish() *network {
 	if n.published == nil || n.touched {
+		if n.nodesTouched {
+			n.nodeBits = bitsOf(&n.nodes)
+			n.nodesTouched = false
+		}
 		n.published = &network{
-			pods: n.pods.share(), nodes: n.nodes.share(), gateways: n.gateways, clusters: n.clusters,
+			pods: n.pods.share(), nodes: n.nodes.share(), nodeBits: n.nodeBits, gateways: n.gateways, clusters: n.clusters,
 		}
 		n.touched = false
 	}

@@ -13,7 +13,6 @@
 package topology
 
 import (
-	"hash/maphash"
 	"net/netip"
 	"time"
 )
@@ -24,10 +23,10 @@ import (
 type Snapshot struct {
 	meshID   string
 	built    time.Time
-	seed     maphash.Seed
+	seeds    *seeds
 	clusters map[string]*cluster
 	names    []string
-	networks map[string]*network
+	networks networkIndex
 	sole     string
 	gateways map[netip.Addr][]*Gateway
 	domains  map[string][]*Cluster
@@ -51,6 +50,8 @@ type cluster struct {
 type network struct {
 	pods  table[Pod]
 	nodes table[Node]
+	// nodeBits are of the addresses of the nodes.
+	nodeBits hashBits
 	// gateways are those that lead into the network from outside.
 	gateways map[netip.Addr]*Gateway
 	clusters []*Cluster
@@ -125,12 +126,12 @@ func (s *Snapshot) HasAddress(p *Pod, address netip.Addr) bool {
 
 // NodeAt returns the node that has the address in the network.
 func (s *Snapshot) NodeAt(networkName string, address netip.Addr) (*Node, bool) {
-	n, ok := s.networks[networkName]
-	if !ok || !address.IsValid() {
+	n := s.networks.find(networkName)
+	if n == nil || !address.IsValid() {
 		return nil, false
 	}
 	key := address.As16()
-	node := n.nodeAt(hashAddress(s.seed, key), key)
+	node := n.nodeAt(hashAddress(s.seeds, key), key)
 	return node, node != nil
 }
 
@@ -140,7 +141,7 @@ func (s *Snapshot) Workload(cluster, namespace, name string) (*Workload, bool) {
 	if !ok {
 		return nil, false
 	}
-	w := c.workloadNamed(s.seed, namespace, name)
+	w := c.workloadNamed(s.seeds, namespace, name)
 	return w, w != nil
 }
 
@@ -151,7 +152,7 @@ func (s *Snapshot) ServiceAt(cluster string, address netip.Addr) (*Service, bool
 		return nil, false
 	}
 	address = address.Unmap()
-	for svc := range c.virtual.candidates(hashAddress(s.seed, address.As16())) {
+	for svc := range c.virtual.candidates(hashAddress(s.seeds, address.As16())) {
 		if svc.has(address) {
 			return svc, true
 		}

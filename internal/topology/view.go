@@ -3,8 +3,6 @@
 package topology
 
 import (
-	"hash/maphash"
-	"math/bits"
 	"net/netip"
 	"slices"
 )
@@ -41,13 +39,13 @@ type View struct {
 
 // ByAddress returns the pod that had the address in the network for itself. The pod is nil unless the look-up is Found.
 func (v View) ByAddress(networkName string, address netip.Addr) (*Pod, Lookup) {
-	n, ok := v.s.networks[networkName]
-	if !ok || !address.IsValid() {
+	n := v.s.networks.find(networkName)
+	if n == nil || !address.IsValid() {
 		return nil, NotFound
 	}
 	key := podKey{address: address.As16()}
-	hash := hashAddress(v.s.seed, key.address)
-	if n.nodes.n > 0 && n.nodeAt(hash, key.address) != nil {
+	hash := hashAddress(v.s.seeds, key.address)
+	if n.nodeBits.may(hash) && n.nodeAt(hash, key.address) != nil {
 		return nil, Shared
 	}
 	return holder(&n.pods, hash, &key, v.at)
@@ -59,7 +57,7 @@ func (v View) ByPod(cluster, namespace, name string) (*Pod, bool) {
 	if !ok {
 		return nil, false
 	}
-	p, how := holder(&c.pods, hashName(v.s.seed, namespace, name), &podKey{namespace: namespace, name: name}, v.at)
+	p, how := holder(&c.pods, hashName(v.s.seeds, namespace, name), &podKey{namespace: namespace, name: name}, v.at)
 	return p, how == Found
 }
 
@@ -70,7 +68,7 @@ func (v View) PodNamed(namespace, name string) (*Pod, bool) {
 		return nil, false
 	}
 	key := podKey{namespace: namespace, name: name}
-	hash := hashName(v.s.seed, namespace, name)
+	hash := hashName(v.s.seeds, namespace, name)
 	var found *Pod
 	for _, c := range v.s.clusters {
 		p, how := holder(&c.pods, hash, &key, v.at)
@@ -88,12 +86,12 @@ func (v View) PodNamed(namespace, name string) (*Pod, bool) {
 // OwnGateway returns the east/west gateway of the network itself that has the address: the one through which calls from
 // other networks arrive.
 func (v View) OwnGateway(networkName string, address netip.Addr) (*Gateway, bool) {
-	n, ok := v.s.networks[networkName]
-	if !ok || !address.IsValid() {
+	n := v.s.networks.find(networkName)
+	if n == nil || !address.IsValid() {
 		return nil, false
 	}
 	key := podKey{address: address.As16()}
-	if p, how := holder(&n.pods, hashAddress(v.s.seed, key.address), &key, v.at); how == Found {
+	if p, how := holder(&n.pods, hashAddress(v.s.seeds, key.address), &key, v.at); how == Found {
 		return p.Workload.EastWest, p.Workload.EastWest != nil
 	}
 	g, ok := n.gateways[address.Unmap()]
@@ -186,13 +184,6 @@ func holder(t *table[Pod], hash uint64, key *podKey, at int64) (*Pod, Lookup) {
 	return found, Found
 }
 
-// hashAddress and hashName are seeded: whoever writes an inventory must not choose where its entries fall.
-func hashAddress(seed maphash.Seed, address [16]byte) uint64 { return maphash.Bytes(seed, address[:]) }
-
-func hashName(seed maphash.Seed, namespace, name string) uint64 {
-	return maphash.String(seed, name) ^ bits.RotateLeft64(maphash.String(seed, namespace), 31)
-}
-
 func (n *network) nodeAt(hash uint64, address [16]byte) *Node {
 	b := n.nodes.at(hash)
 	if b == nil {
@@ -213,8 +204,8 @@ func (n *network) nodeAt(hash uint64, address [16]byte) *Node {
 	return nil
 }
 
-func (c *cluster) workloadNamed(seed maphash.Seed, namespace, name string) *Workload {
-	for w := range c.workloads.candidates(hashName(seed, namespace, name)) {
+func (c *cluster) workloadNamed(seeds *seeds, namespace, name string) *Workload {
+	for w := range c.workloads.candidates(hashName(seeds, namespace, name)) {
 		if w.Name == name && w.Namespace == namespace {
 			return w
 		}

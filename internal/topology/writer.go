@@ -3,7 +3,6 @@
 package topology
 
 import (
-	"hash/maphash"
 	"net/netip"
 	"time"
 )
@@ -55,7 +54,7 @@ type Counters struct {
 // number of readers.
 type Writer struct {
 	settings WriterSettings
-	seed     maphash.Seed
+	seeds    *seeds
 	clusters map[string]*clusterState
 	networks map[string]*networkState
 	strings  interner
@@ -88,7 +87,7 @@ func NewWriter(settings WriterSettings) *Writer {
 		settings.Now = time.Now
 	}
 	return &Writer{
-		settings: settings, seed: maphash.MakeSeed(), facts: true,
+		settings: settings, seeds: newSeeds(), facts: true,
 		clusters: map[string]*clusterState{}, networks: map[string]*networkState{},
 	}
 }
@@ -123,6 +122,8 @@ type networkState struct {
 	members   map[*clusterState]int
 	published *network
 	touched   bool
+	// nodesTouched says that nodeBits are not those of the nodes.
+	nodesTouched bool
 }
 
 // Counters returns the totals. Call it on the writer's goroutine.
@@ -136,10 +137,10 @@ func (w *Writer) Apply(d *Delta) {
 		return
 	}
 	a := applier{
-		Writer: w, c: c, d: d, confirmed: c.live.confirmed.Load(), at: nanos(d.At),
+		Writer: w, c: c, d: d, confirmed: c.live.confirmed.Load(),
 	}
-	if d.At.IsZero() {
-		a.at = nanos(w.settings.Now())
+	if a.made = nanos(d.Made); d.Made.IsZero() {
+		a.made = max(nanos(w.settings.Now()), nanos(d.At))
 	}
 	a.describe()
 	if d.Facts != nil {
@@ -167,8 +168,8 @@ type applier struct {
 	*Writer
 	c *clusterState
 	d *Delta
-	// confirmed is up to when the cluster was known before this delta, and at when the delta was true.
-	confirmed, at int64
+	// confirmed is up to when the cluster was known before this delta, and made when all that it tells had been read.
+	confirmed, made int64
 	// sweep says that what the cluster's description did not mention is gone, broken that pieces of it are missing.
 	sweep, broken bool
 }

@@ -317,7 +317,7 @@ func (w *Writer) repoint(c *clusterState, names map[objectName]*Gateway) {
 		return records[r]
 	}
 	for name, g := range names {
-		listed := c.workloadNamed(w.seed, name.namespace, name.name)
+		listed := c.workloadNamed(w.seeds, name.namespace, name.name)
 		if listed == nil {
 			continue
 		}

@@ -114,26 +114,26 @@ func (p *Pod) described() PodState {
 
 func (w *Writer) listNode(c *clusterState, n *Node) {
 	c.touched = true
-	c.nodes.add(hashName(w.seed, "", n.Name), n, false)
+	c.nodes.add(hashName(w.seeds, "", n.Name), n, false)
 	w.stats.Nodes++
 	net := w.network(c.Network)
 	for _, address := range n.addresses {
-		net.nodes.add(hashAddress(w.seed, address.As16()), n, false)
-		net.touched = true
+		net.nodes.add(hashAddress(w.seeds, address.As16()), n, false)
+		net.touched, net.nodesTouched = true, true
 	}
 }
 
 func (w *Writer) unlistNode(c *clusterState, n *Node) {
 	net := w.network(c.Network)
 	for _, address := range n.addresses {
-		net.nodes.remove(hashAddress(w.seed, address.As16()), n)
-		net.touched = true
+		net.nodes.remove(hashAddress(w.seeds, address.As16()), n)
+		net.touched, net.nodesTouched = true, true
 	}
 }
 
 func (a *applier) dropNode(n *Node) {
 	a.c.touched = true
-	a.c.nodes.remove(hashName(a.seed, "", n.Name), n)
+	a.c.nodes.remove(hashName(a.seeds, "", n.Name), n)
 	a.stats.Nodes--
 	a.unlistNode(a.c, n)
 }
@@ -169,7 +169,7 @@ func (w *Writer) unwait(n *Node) {
 }
 
 func (c *clusterState) nodeNamed(w *Writer, name string) *Node {
-	for n := range c.nodes.candidates(hashName(w.seed, "", name)) {
+	for n := range c.nodes.candidates(hashName(w.seeds, "", name)) {
 		if n.Name == name {
 			return n
 		}
@@ -249,24 +249,24 @@ func (w *Writer) cloneService(spec *ServiceSpec, old *Service) *ServiceSpec {
 
 func (w *Writer) listService(c *clusterState, s *Service) {
 	c.touched = true
-	c.services.add(hashName(w.seed, s.Namespace, s.Name), s, false)
+	c.services.add(hashName(w.seeds, s.Namespace, s.Name), s, false)
 	w.stats.Services++
 	for _, address := range s.spec.Addresses {
-		c.virtual.add(hashAddress(w.seed, address.As16()), s, false)
+		c.virtual.add(hashAddress(w.seeds, address.As16()), s, false)
 	}
 }
 
 func (a *applier) dropService(s *Service) {
 	a.c.touched = true
-	a.c.services.remove(hashName(a.seed, s.Namespace, s.Name), s)
+	a.c.services.remove(hashName(a.seeds, s.Namespace, s.Name), s)
 	a.stats.Services--
 	for _, address := range s.spec.Addresses {
-		a.c.virtual.remove(hashAddress(a.seed, address.As16()), s)
+		a.c.virtual.remove(hashAddress(a.seeds, address.As16()), s)
 	}
 }
 
 func (c *clusterState) serviceNamed(w *Writer, namespace, name string) *Service {
-	for s := range c.services.candidates(hashName(w.seed, namespace, name)) {
+	for s := range c.services.candidates(hashName(w.seeds, namespace, name)) {
 		if s.Name == name && s.Namespace == namespace {
 			return s
 		}

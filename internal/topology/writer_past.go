@@ -22,7 +22,7 @@ func (w *Writer) ApplyPast(cluster string, state *PodState, earliest, latest tim
 		return
 	}
 	a := applier{
-		Writer: w, c: c, d: &Delta{Cluster: cluster}, confirmed: c.live.confirmed.Load(), at: nanos(w.settings.Now()),
+		Writer: w, c: c, d: &Delta{Cluster: cluster}, confirmed: c.live.confirmed.Load(), made: nanos(w.settings.Now()),
 	}
 	since, seen := timesOf(state)
 	if a.endAlive(state, earliest, latest, gap) || nanos(latest) <= w.cutoff() {
@@ -84,7 +84,7 @@ func (a *applier) refine(known *Pod, since, seen, earliest, latest int64, gap bo
 // ended returns the ended tenancy that can be this one: of the same pod and addresses, at times that meet.
 func (a *applier) ended(state *PodState, since, seen int64) *Pod {
 	key := podKey{namespace: state.Namespace, name: state.Name}
-	for p := range a.c.pods.candidates(hashName(a.seed, state.Namespace, state.Name)) {
+	for p := range a.c.pods.candidates(hashName(a.seeds, state.Namespace, state.Name)) {
 		if p.ended && key.is(p) && sameUID(p.uid, state.UID) && p.since <= seen && since <= p.seen && p.hasAll(state.Addresses) {
 			return p
 		}
@@ -94,7 +94,7 @@ func (a *applier) ended(state *PodState, since, seen int64) *Pod {
 
 // recordFor returns a record for a pod that is not counted: that of its like if there are any.
 func (w *Writer) recordFor(c *clusterState, state *PodState, place *Place) *Workload {
-	if listed := c.workloadNamed(w.seed, state.Namespace, state.Workload); listed != nil {
+	if listed := c.workloadNamed(w.seeds, state.Namespace, state.Workload); listed != nil {
 		key := groupKey{state.Kind, state.Service, state.Version, state.ServiceAccount, place}
 		if _, record := listed.parts.find(&key); record != nil {
 			return record

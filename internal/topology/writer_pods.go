@@ -58,7 +58,7 @@ func (a *applier) gone(end *PodEnd) bool {
 	}
 	earliest, latest := nanos(end.Earliest), nanos(end.Latest)
 	if latest == never {
-		latest = a.at
+		latest = a.made
 	}
 	if earliest == never {
 		earliest = max(a.confirmed, p.seen)
@@ -86,7 +86,7 @@ func (a *applier) endUnmentioned() {
 		}
 	}
 	for _, p := range over {
-		a.end(p, max(a.confirmed, p.seen), a.at, true)
+		a.end(p, max(a.confirmed, p.seen), a.made, true)
 	}
 }
 
@@ -121,7 +121,7 @@ func (a *applier) addPod(state *PodState) {
 	since, seen := timesOf(state)
 	if old != nil {
 		// A name has one pod at a time, so this one was gone when its successor got its addresses.
-		latest := a.at
+		latest := a.made
 		if seen != never {
 			latest = min(latest, seen)
 		}
@@ -136,11 +136,11 @@ func (a *applier) addPod(state *PodState) {
 func (a *applier) move(old *Pod, state *PodState) {
 	since, seen := timesOf(state)
 	if old.Addressed {
-		a.end(old, max(a.confirmed, old.seen), a.at, a.d.Full)
-		since = max(since, min(max(a.confirmed, old.seen), a.at))
+		a.end(old, max(a.confirmed, old.seen), a.made, a.d.Full)
+		since = max(since, min(max(a.confirmed, old.seen), a.made))
 		if seen <= a.confirmed {
 			// The source tells when the pod began, not when it moved.
-			seen = a.at
+			seen = a.made
 		}
 		seen = max(seen, since)
 	} else {
@@ -294,7 +294,7 @@ func sameUID(a, b UID) bool { return a == b || a == UID{} || b == UID{} }
 // alivePod returns the pod of the name that has not ended, or nil.
 func (c *clusterState) alivePod(w *Writer, namespace, name string) *Pod {
 	key := podKey{namespace: namespace, name: name}
-	for p := range c.pods.candidates(hashName(w.seed, namespace, name)) {
+	for p := range c.pods.candidates(hashName(w.seeds, namespace, name)) {
 		if !p.ended && key.is(p) {
 			return p
 		}

@@ -11,11 +11,11 @@ import (
 // add lists a tenancy under its name and addresses.
 func (w *Writer) add(c *clusterState, p *Pod) {
 	c.touched = true
-	c.pods.add(hashName(w.seed, p.Workload.Namespace, p.Name), p, !p.ended)
+	c.pods.add(hashName(w.seeds, p.Workload.Namespace, p.Name), p, !p.ended)
 	if !p.hostNetwork {
 		n := w.network(p.Network)
 		for a := range p.each {
-			n.pods.add(hashAddress(w.seed, a), p, !p.ended)
+			n.pods.add(hashAddress(w.seeds, a), p, !p.ended)
 			n.touched = true
 		}
 	}
@@ -39,7 +39,7 @@ func (w *Writer) add(c *clusterState, p *Pod) {
 // drop takes a tenancy off all lists.
 func (w *Writer) drop(c *clusterState, p *Pod) {
 	c.touched = true
-	c.pods.remove(hashName(w.seed, p.Workload.Namespace, p.Name), p)
+	c.pods.remove(hashName(w.seeds, p.Workload.Namespace, p.Name), p)
 	if !p.hostNetwork {
 		w.unlistAddresses(p)
 	}
@@ -62,7 +62,7 @@ func (w *Writer) drop(c *clusterState, p *Pod) {
 func (w *Writer) unlistAddresses(p *Pod) {
 	n := w.network(p.Network)
 	for a := range p.each {
-		n.pods.remove(hashAddress(w.seed, a), p)
+		n.pods.remove(hashAddress(w.seeds, a), p)
 		n.touched = true
 	}
 }
@@ -70,11 +70,11 @@ func (w *Writer) unlistAddresses(p *Pod) {
 // swap puts a tenancy in the place of another of the same name, addresses and network, of which both or none ended.
 func (w *Writer) swap(c *clusterState, p, by *Pod) {
 	c.touched = true
-	c.pods.replace(hashName(w.seed, p.Workload.Namespace, p.Name), p, by)
+	c.pods.replace(hashName(w.seeds, p.Workload.Namespace, p.Name), p, by)
 	if !p.hostNetwork {
 		n := w.network(p.Network)
 		for a := range p.each {
-			n.pods.replace(hashAddress(w.seed, a), p, by)
+			n.pods.replace(hashAddress(w.seeds, a), p, by)
 			n.touched = true
 		}
 	}
@@ -135,7 +135,7 @@ func narrow(first, second *Pod) bool {
 func (w *Writer) rivals(c *clusterState, p *Pod) []*Pod {
 	found := w.scratch[:0]
 	key := podKey{namespace: p.Workload.Namespace, name: p.Name}
-	for o := range c.pods.candidates(hashName(w.seed, key.namespace, key.name)) {
+	for o := range c.pods.candidates(hashName(w.seeds, key.namespace, key.name)) {
 		if key.is(o) {
 			found = append(found, o)
 		}
@@ -143,7 +143,7 @@ func (w *Writer) rivals(c *clusterState, p *Pod) []*Pod {
 	if !p.hostNetwork {
 		n := w.network(p.Network)
 		for a := range p.each {
-			for o := range n.pods.candidates(hashAddress(w.seed, a)) {
+			for o := range n.pods.candidates(hashAddress(w.seeds, a)) {
 				if o.has(a) && !slices.Contains(found, o) {
 					found = append(found, o)
 				}
@@ -172,7 +172,7 @@ func (w *Writer) evictOldest(rivals []*Pod) {
 
 // lists says whether the tenancy is listed: another may have taken its place.
 func (c *clusterState) lists(w *Writer, p *Pod) bool {
-	hash := hashName(w.seed, p.Workload.Namespace, p.Name)
+	hash := hashName(w.seeds, p.Workload.Namespace, p.Name)
 	b := c.pods.at(hash)
 	return b != nil && b.find(hash, p) >= 0
 }
@@ -199,7 +199,7 @@ func (w *Writer) conflict(p, o *Pod) {
 	}
 	n := w.network(p.Network)
 	for a := range p.each {
-		if !o.has(a) || n.nodeAt(hashAddress(w.seed, a), a) != nil {
+		if !o.has(a) || n.nodeAt(hashAddress(w.seeds, a), a) != nil {
 			continue
 		}
 		w.counters.AddressConflicts++
@@ -236,7 +236,7 @@ func (w *Writer) reportClashes() {
 		if n == nil {
 			continue
 		}
-		if _, how := holder(&n.pods, hashAddress(w.seed, key.address), &podKey{address: key.address}, forever); how != Ambiguous {
+		if _, how := holder(&n.pods, hashAddress(w.seeds, key.address), &podKey{address: key.address}, forever); how != Ambiguous {
 			continue
 		}
 		network, address := display(key.network), addressText(key.address)

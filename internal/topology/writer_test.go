@@ -184,6 +184,23 @@ func TestFullDeltaLeavesAGap(t *testing.T) {
 	assert.Equal(t, PodEnd{Namespace: "ns", Name: "a", UID: UID{1}, Earliest: second(1000).UTC(), Latest: second(1200).UTC(), Gap: true}, end)
 }
 
+// TestListingAnsweredLate prevents that a pod counts as gone from the moment at which somebody asked for a listing: it may
+// have ended while the API server took its time.
+func TestListingAnsweredLate(t *testing.T) {
+	d := newDesk(Limits{})
+	d.first("c", pod("a", "10.0.0.1", 1, 900), pod("b", "10.0.0.2", 2, 900))
+	moved := pod("b", "10.0.0.3", 2, 900)
+	d.Apply(&Delta{Cluster: "c", At: second(1200), Made: second(1260), Full: true, Pods: []PodState{moved}})
+	s := d.Publish()
+	for at, want := range map[int]string{1199: "gap", 1259: "gap", 1260: "not_found"} {
+		assert.Equal(t, want, nameAt(s, at, "10.0.0.1"), "at %d", at)
+		assert.Equal(t, want, nameAt(s, at, "10.0.0.2"), "at %d", at)
+	}
+	assert.Equal(t, "b", nameAt(s, 1260, "10.0.0.3"))
+	c, _ := s.Cluster("c")
+	assert.Equal(t, second(1200).UTC(), c.Confirmed(), "what was asked for confirms nothing later")
+}
+
 func TestAddressConflict(t *testing.T) {
 	d := newDesk(Limits{})
 	d.first("c", pod("a", "10.0.0.1", 1, 900))

@@ -81,7 +81,7 @@ func (p *parts) remove(at int) {
 // enlist counts a pod in its workload and returns the record that it shares with its like.
 func (w *Writer) enlist(c *clusterState, state *PodState, place *Place) *Workload {
 	var p *parts
-	if listed := c.workloadNamed(w.seed, state.Namespace, state.Workload); listed != nil {
+	if listed := c.workloadNamed(w.seeds, state.Namespace, state.Workload); listed != nil {
 		p = listed.parts
 	}
 	key := groupKey{state.Kind, state.Service, state.Version, state.ServiceAccount, place}
@@ -100,7 +100,7 @@ func (w *Writer) enlist(c *clusterState, state *PodState, place *Place) *Workloa
 		p = &parts{listed: &Workload{}}
 		*p.listed = *record
 		p.listed.parts = p
-		c.workloads.add(hashName(w.seed, record.Namespace, record.Name), p.listed, false)
+		c.workloads.add(hashName(w.seeds, record.Namespace, record.Name), p.listed, false)
 		w.stats.Workloads++
 	}
 	p.add(group{record, place, 1})
@@ -129,7 +129,7 @@ func (w *Writer) principal(c *Cluster, r *Workload) string {
 
 // delist takes a pod out of its workload.
 func (w *Writer) delist(c *clusterState, pod *Pod) {
-	listed := c.workloadNamed(w.seed, pod.Workload.Namespace, pod.Workload.Name)
+	listed := c.workloadNamed(w.seeds, pod.Workload.Namespace, pod.Workload.Name)
 	if listed == nil {
 		return
 	}
@@ -146,7 +146,7 @@ func (w *Writer) delist(c *clusterState, pod *Pod) {
 	p.remove(at)
 	c.dirty[p] = struct{}{}
 	if len(p.groups) == 0 {
-		c.workloads.remove(hashName(w.seed, listed.Namespace, listed.Name), listed)
+		c.workloads.remove(hashName(w.seeds, listed.Namespace, listed.Name), listed)
 		w.stats.Workloads--
 		delete(c.dirty, p)
 	}
@@ -158,7 +158,7 @@ func (w *Writer) agree(c *clusterState) {
 		now := p.agreed(c)
 		if was := p.listed; !now.tellsWhat(was) {
 			now.parts = p
-			c.workloads.replace(hashName(w.seed, was.Namespace, was.Name), was, now)
+			c.workloads.replace(hashName(w.seeds, was.Namespace, was.Name), was, now)
 			p.listed = now
 		}
 	}

@@ -84,10 +84,13 @@ func (c *cluster) apply(d *topology.Delta) {
 
 // date fills in the ends of pods what a hub would fill in by the confirmations that it got, which are fewer.
 func (c *cluster) date(d *topology.Delta) {
+	if d.Made.IsZero() {
+		d.Made = time.Now()
+	}
 	for i := range d.GonePods {
 		end := &d.GonePods[i]
 		if end.Latest.IsZero() {
-			end.Latest = d.At
+			end.Latest = d.Made
 		}
 		if end.Earliest.IsZero() && !end.Latest.IsZero() && c.confirmed.Before(end.Latest) {
 			end.Earliest = c.confirmed

@@ -104,6 +104,9 @@ func (s *stage) merge(d *topology.Delta) int {
 	if d.At.After(s.delta.At) {
 		s.delta.At = d.At
 	}
+	if d.Made.After(s.delta.Made) {
+		s.delta.Made = d.Made
+	}
 	if d.Facts != nil {
 		s.delta.Facts = d.Facts
 	}

@@ -103,7 +103,7 @@ func TestDeltaOfNothing(t *testing.T) {
 func TestBoundsStayBounds(t *testing.T) {
 	odd := noon.Add(-time.Hour)
 	d := &topology.Delta{
-		At:       noon,
+		At: noon, Made: odd,
 		Pods:     []topology.PodState{{PodSpec: topology.PodSpec{Name: "a"}, Since: odd, Seen: odd}},
 		GonePods: []topology.PodEnd{{Name: "a", Earliest: odd, Latest: odd}},
 	}
@@ -115,6 +115,7 @@ func TestBoundsStayBounds(t *testing.T) {
 		require.Equal(t, up, u.Pods[0].Seen)
 		require.Equal(t, down, u.GonePods[0].Earliest)
 		require.Equal(t, up, u.GonePods[0].Latest)
+		require.Equal(t, up, u.Made)
 	}
 }
 

@@ -29,6 +29,9 @@ func Decode(m *Message) (u *Update, more bool, err error) {
 	if err := d.body(m.Body); err != nil {
 		return nil, false, m.invalid("%s", err)
 	}
+	if _, d.update.Made, err = d.bounds(moment{}, d.made, fieldNames[inventoryMade]); err != nil {
+		return nil, false, m.invalid("%s", err)
+	}
 	if err := d.checkKind(m.Kind); err != nil {
 		return nil, false, err
 	}
@@ -43,6 +46,7 @@ type decoder struct {
 	counts    [inventoryFields]int
 	update    *Update
 	more      bool
+	made      moment
 }
 
 // checkKind refuses what a message of the kind cannot hold.
@@ -72,6 +76,9 @@ func (d *decoder) body(b []byte) error {
 			if f.num == inventoryMore && f.typ == protowire.VarintType {
 				d.more = f.value != 0
 			}
+			if f.num == inventoryMade {
+				return f.moment(&d.made)
+			}
 			if f.typ != protowire.BytesType {
 				return nil
 			}
@@ -92,7 +99,7 @@ func (d *decoder) body(b []byte) error {
 // fieldNames are the names in inventory.proto, for errors.
 var fieldNames = [inventoryFields]string{
 	"", "strings", "workloads", "facts", "gateways", "failovers", "nodes", "gone_nodes", "services", "gone_services",
-	"pods", "gone_pods", "past_pods", "more",
+	"pods", "gone_pods", "past_pods", "more", "made_ms",
 }
 
 // count counts the entries of the lists before any of them is allocated.

@@ -51,7 +51,8 @@ func Save(w io.Writer, s *topology.Snapshot, positions []Position) error {
 	var frame []byte
 	for i := range known {
 		p := &known[i]
-		for m := range NewEncoder(p.Cluster, p.ClusterUID, max(p.Epoch, 1)).Snapshot(s, p.At) {
+		// The time at which s was built is this process's, not the cluster's: the copy tells none.
+		for m := range NewEncoder(p.Cluster, p.ClusterUID, max(p.Epoch, 1)).snapshot(s, p.At, time.Time{}) {
 			frame = appendFrame(frame[:0], p, &m)
 			if _, err := out.Write(frame); err != nil {
 				return fmt.Errorf("cannot write the disk copy of the inventory: %w", err)

@@ -181,6 +181,44 @@ func (f *full) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// TestSnapshotConfirmedEarly prevents that a hub takes the confirmation of a snapshot, which is from when its listing was
+// asked for, for when the pods that it does not mention had ended: an API server that starts answers late.
+func TestSnapshotConfirmedEarly(t *testing.T) {
+	clock := ago(time.Minute)
+	topologies := map[string]*topology.Writer{}
+	for _, name := range []string{"spoke", "hub"} {
+		topologies[name] = topology.NewWriter(topology.WriterSettings{History: time.Hour, Now: func() time.Time { return clock }})
+	}
+	a := NewAssembler(AssemblerSettings{})
+	hear := func(epoch int64, confirmed time.Time) {
+		for m := range NewEncoder("west", "u", epoch).Snapshot(topologies["spoke"].Publish(), confirmed) {
+			actions, err := a.Accept(&m, noon)
+			require.NoError(t, err)
+			execute(actions, topologies["hub"])
+		}
+	}
+	d := topology.Delta{
+		Cluster: "west", At: clock, Full: true, Facts: &topology.ClusterFacts{Network: "n"},
+		Pods: []topology.PodState{{
+			PodSpec: topology.PodSpec{Name: "web-0", Addresses: g4(1)}, UID: topology.UID{1}, Namespace: "shop", Workload: "web",
+			Kind: "statefulset", Since: ago(time.Hour), Seen: ago(time.Hour),
+		}},
+	}
+	topologies["spoke"].Apply(&d)
+	hear(1, clock)
+	// Another leader asked 30 seconds ago and got the answer 10 seconds ago.
+	clock = ago(10 * time.Second)
+	topologies["spoke"] = topology.NewWriter(topology.WriterSettings{Now: func() time.Time { return clock }})
+	d.At, d.Pods = ago(30*time.Second), nil
+	topologies["spoke"].Apply(&d)
+	hear(2, d.At)
+	s := topologies["hub"].Publish()
+	for seconds, want := range map[int]topology.Lookup{20: topology.Gap, 11: topology.Gap, 9: topology.NotFound} {
+		_, how := s.At(ago(time.Duration(seconds)*time.Second)).ByAddress("n", g4(1)[0])
+		require.Equal(t, want.String(), how.String(), "%d seconds ago", seconds)
+	}
+}
+
 // TestMissedEndIsLearned loses the delta with the end of a pod: the next snapshot tells when it truly was.
 func TestMissedEndIsLearned(t *testing.T) {
 	spoke, hub := newTopology(), newTopology()

@@ -52,7 +52,7 @@ func (e *Encoder) Heartbeat(at time.Time) Message { return e.message(KindHeartbe
 // nothing away: for a snapshot, apply all pieces to a [topology.Writer]. The name in the delta is ignored in favor of the encoder's.
 func (e *Encoder) Delta(d *topology.Delta) iter.Seq[Message] {
 	if d.Full && d.Part == 0 && !d.More {
-		return e.whole(contentOf(d), d.At)
+		return e.whole(contentOf(d), d.At, d.Made)
 	}
 	return func(yield func(Message) bool) {
 		if emptyDelta(d) {
@@ -61,7 +61,7 @@ func (e *Encoder) Delta(d *topology.Delta) iter.Seq[Message] {
 			}
 			return
 		}
-		e.run(contentOf(d), d.At, func(body []byte, more bool) bool {
+		e.run(contentOf(d), d.At, d.Made, func(body []byte, more bool) bool {
 			body = slices.Clone(body)
 			if more {
 				body = appendBool(body, inventoryMore, true)
@@ -78,14 +78,14 @@ func emptyDelta(d *topology.Delta) bool {
 
 // whole yields the chunks of a snapshot. It encodes the content twice, first to learn the number of chunks, so that it
 // holds one chunk at a time.
-func (e *Encoder) whole(c content, at time.Time) iter.Seq[Message] {
+func (e *Encoder) whole(c content, at, made time.Time) iter.Seq[Message] {
 	return func(yield func(Message) bool) {
 		before := e.counters
 		parts := 0
-		e.run(c, at, func([]byte, bool) bool { parts++; return true })
+		e.run(c, at, made, func([]byte, bool) bool { parts++; return true })
 		e.counters = before
 		part := 0
-		e.run(c, at, func(body []byte, _ bool) bool {
+		e.run(c, at, made, func(body []byte, _ bool) bool {
 			part++
 			return yield(e.message(KindSnapshot, at, part, parts, slices.Clone(body)))
 		})
@@ -128,9 +128,9 @@ func contentOf(d *topology.Delta) content {
 }
 
 // run encodes the content and hands each body to flush, which must copy what it keeps. more says that another follows.
-func (e *Encoder) run(c content, at time.Time, flush func(body []byte, more bool) bool) {
+func (e *Encoder) run(c content, at, made time.Time, flush func(body []byte, more bool) bool) {
 	w := writer{page: e.page, limit: e.limit, counters: &e.counters, flush: flush}
-	w.page.start(at, &e.counters)
+	w.page.start(at, made, &e.counters)
 	ok := (c.facts == nil || w.add(func(p *page) { p.facts(c.facts) })) &&
 		rowsOf(&w, slices.Values(c.gateways), (*page).gateway) &&
 		rowsOf(&w, slices.Values(c.failovers), (*page).failover) &&

@@ -20,9 +20,10 @@ const (
 	inventoryGonePods     protowire.Number = 11
 	inventoryPastPods     protowire.Number = 12
 	inventoryMore         protowire.Number = 13
+	inventoryMade         protowire.Number = 14
 
 	// inventoryFields is how many there are, for the table of counts.
-	inventoryFields = 14
+	inventoryFields = 15
 )
 
 const (

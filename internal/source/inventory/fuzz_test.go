@@ -47,7 +47,7 @@ func FuzzDecode(f *testing.F) {
 		e := NewEncoder("west", "", 1)
 		var again []Message
 		if u.Full {
-			again = slices.Collect(e.whole(c, noon))
+			again = slices.Collect(e.whole(c, noon, u.Made))
 		} else {
 			again = slices.Collect(e.Delta(&u.Delta))
 		}

@@ -149,7 +149,7 @@ func (g generator) failovers() []topology.FailoverSpec {
 
 // delta returns a delta with up to so many objects of each sort.
 func (g generator) delta(most int) *topology.Delta {
-	d := &topology.Delta{Cluster: "west", At: noon.Add(-time.Duration(g.IntN(1e9)))}
+	d := &topology.Delta{Cluster: "west", At: noon.Add(-time.Duration(g.IntN(1e9))), Made: g.time()}
 	if g.maybe() {
 		d.Facts = g.facts()
 	}

@@ -18,6 +18,9 @@ type page struct {
 	base     int64 // milliseconds
 	counters *EncoderCounters
 
+	// made is when all that the page says had been read; zero if not known.
+	made time.Time
+
 	names         []string // the string table, in order
 	nameIndex     map[string]uint32
 	strings       []byte // the encoded string table
@@ -46,8 +49,8 @@ func newPage() *page {
 }
 
 // start makes the page ready for a new message or snapshot.
-func (p *page) start(at time.Time, counters *EncoderCounters) {
-	p.base, p.counters = baseOf(at), counters
+func (p *page) start(at, made time.Time, counters *EncoderCounters) {
+	p.base, p.made, p.counters = baseOf(at), made, counters
 	p.reset()
 }
 
@@ -80,8 +83,8 @@ func (p *page) rollback(m pageMark) {
 	p.counters.Altered = m.altered
 }
 
-// moreBytes is kept free for the mark that a delta goes on, and for empty lists.
-const moreBytes = 8
+// moreBytes is kept free for the mark that a delta goes on, the time, and empty lists.
+const moreBytes = 24
 
 func (p *page) fits(limit int) bool {
 	return len(p.strings)+len(p.workloads)+len(p.rows)+moreBytes <= limit && p.items <= MaxItems && len(p.names) <= MaxStrings
@@ -90,6 +93,9 @@ func (p *page) fits(limit int) bool {
 // body returns the message. It is valid until the page is used again.
 func (p *page) body() []byte {
 	p.out = append(append(append(p.out[:0], p.strings...), p.workloads...), p.rows...)
+	if !p.made.IsZero() {
+		p.out = appendSint(p.out, inventoryMade, ceilMilli(p.made)-p.base)
+	}
 	return p.out
 }
 

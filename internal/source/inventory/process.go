@@ -185,6 +185,9 @@ func (c *stream) apply(u *Update, now time.Time) {
 
 // merge adds what a later part of the same snapshot or delta says.
 func merge(to, from *Update) {
+	if from.Made.After(to.Made) {
+		to.Made = from.Made
+	}
 	if from.Facts != nil {
 		to.Facts = from.Facts
 	}

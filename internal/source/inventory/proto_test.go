@@ -47,7 +47,7 @@ func TestSchemaIsTrue(t *testing.T) {
 		past := g.past(5)
 		c := contentOf(d)
 		c.past, c.gonePods, c.goneNodes, c.goneServices = slices.Values(past), nil, nil, nil
-		for m := range e.whole(c, d.At) {
+		for m := range e.whole(c, d.At, d.Made) {
 			got := read(t, descriptor, &m)
 			require.Equal(t, past, got.Past)
 			require.Equal(t, none(d.Pods), got.Pods)
@@ -155,6 +155,7 @@ func read(t *testing.T, descriptor protoreflect.MessageDescriptor, m *Message) *
 	r.strings = r.texts("strings")
 	u := &Update{Delta: topology.Delta{Cluster: m.Cluster, At: m.At, Full: m.Kind == KindSnapshot}}
 	r.readCluster(u)
+	_, u.Made = r.times("more", "made_ms")
 	for n := range r.each("nodes") {
 		u.Nodes = append(u.Nodes, topology.NodeSpec{
 			Name: n.index("name"), Zone: n.index("zone"), Region: n.index("region"), Addresses: n.addresses(),

@@ -71,7 +71,7 @@ func (w *world) snapshot(now time.Time) []Message {
 			return slices.Compare(a.UID[:], b.UID[:])
 		})),
 	}
-	messages := slices.Collect(w.leader.whole(c, now))
+	messages := slices.Collect(w.leader.whole(c, now, now))
 	w.note(messages)
 	return messages
 }

@@ -12,13 +12,17 @@ import (
 )
 
 // Snapshot returns the chunks of a snapshot: all that s knows of the encoder's cluster, the pods that ended among it. at
-// is up to when it is confirmed. Nothing is yielded if s does not know the cluster. Only one chunk exists at a time.
+// is up to when it is confirmed. s must be built by the clock that at is of. Nothing is yielded if s does not know the cluster. Only one chunk exists at a time.
 func (e *Encoder) Snapshot(s *topology.Snapshot, at time.Time) iter.Seq[Message] {
+	return e.snapshot(s, at, s.Built())
+}
+
+func (e *Encoder) snapshot(s *topology.Snapshot, at, made time.Time) iter.Seq[Message] {
 	c, ok := s.Cluster(e.header.Cluster)
 	if !ok {
 		return func(func(Message) bool) {}
 	}
-	return e.whole(contentOfCluster(s, c), at)
+	return e.whole(contentOfCluster(s, c), at, made)
 }
 
 func contentOfCluster(s *topology.Snapshot, c *topology.Cluster) content {

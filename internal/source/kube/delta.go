@@ -23,7 +23,7 @@ type told struct {
 func (e *engine) delta() *topology.Delta {
 	p := e.pending
 	e.pending.reset()
-	d := &topology.Delta{Cluster: e.source.settings.Cluster, At: e.confirmed, Pods: p.pods, GonePods: p.ends}
+	d := &topology.Delta{Cluster: e.source.settings.Cluster, At: e.confirmed, Made: e.source.settings.Now().Round(0), Pods: p.pods, GonePods: p.ends}
 	if len(e.ranges) > 0 {
 		for i := range d.Pods {
 			if d.Pods[i].Network == "" {
