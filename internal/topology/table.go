@@ -12,8 +12,9 @@ import (
 type bucket[T any] struct {
 	// alive counts the slots that hold now.
 	alive uint16
-	// tags are bits of the hashes of the first slots; they spare the visit of entries that cannot match.
-	tags [6]uint8
+	// tags are bits of the hashes of the first slots; they spare the visit of entries that cannot match. One bucket in a
+	// thousand has more slots.
+	tags [14]uint8
 	// slots is never changed once it is here: a change puts another slice in its place.
 	slots []*T
 }
@@ -223,4 +224,4 @@ func (t *table[T]) hashOf(b *bucket[T], slot int) (hash uint64) {
 // anyTag stands for a hash that was not noted: the entry has to be visited.
 const anyTag = 0
 
-func tagOf(hash uint64) uint8 { return uint8(hash>>tagShift) | 1 }
+func tagOf(hash uint64) uint8 { return max(uint8(hash>>tagShift), anyTag+1) }
