@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/otelcol-mesh/otelcol-mesh/demo/mesh/bookinfo"
 	"github.com/otelcol-mesh/otelcol-mesh/demo/mesh/layout"
 )
 
@@ -140,6 +141,7 @@ func ask(ctx context.Context, client *http.Client, c layout.Cluster, n int) (out
 	}
 	request.Host = "bookinfo.example.com"
 	request.Header.Set("User-Agent", "otelcol-mesh-demo")
+	request.Header.Set(bookinfo.CallerHeader, c.PodsOf("istio-ingressgateway")[0].Name)
 	response, err := client.Do(request)
 	if err != nil {
 		outcome.Err = err

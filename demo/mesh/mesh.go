@@ -47,6 +47,7 @@ type Mesh struct {
 	options Options
 	log     *slog.Logger
 
+	ledger  bookinfo.Ledger
 	mu      sync.Mutex
 	dir     string
 	running bool
@@ -111,13 +112,16 @@ func (m *Mesh) Start(ctx context.Context) error {
 	return nil
 }
 
+// Ledger is what the applications themselves know of who called whom, over all starts of the mesh.
+func (m *Mesh) Ledger() *bookinfo.Ledger { return &m.ledger }
+
 // startPods starts the applications and then the Envoys. After an error some may run.
 func (m *Mesh) startPods(ctx context.Context) error {
 	for _, pod := range layout.Pods() {
 		if pod.Kind != layout.Sidecar {
 			continue
 		}
-		app, err := bookinfo.Start(ctx, pod)
+		app, err := bookinfo.Start(ctx, pod, &m.ledger)
 		if err != nil {
 			return err
 		}

@@ -45,7 +45,15 @@ func TestWholePath(t *testing.T) {
 	t.Run("everything that is said agrees with the layout", func(t *testing.T) { agreesWithLayout(t, s) })
 }
 
+// startStack starts a mesh and its load, which lasts as long as the test.
 func startStack(t *testing.T) *stack.Stack {
+	t.Helper()
+	s := startMesh(t)
+	startLoad(t, s)
+	return s
+}
+
+func startMesh(t *testing.T) *stack.Stack {
 	t.Helper()
 	binary := os.Getenv("OTELCOL_MESH_BINARY")
 	if binary == "" {
@@ -74,16 +82,22 @@ func startStack(t *testing.T) *stack.Stack {
 	ready, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()
 	require.NoError(t, s.Ready(ready))
+	return s
+}
 
-	load, stop := context.WithCancel(t.Context())
+// startLoad starts the load. stop ends it and waits for the last answers; it may be called more than once.
+func startLoad(t *testing.T, s *stack.Stack) (stop func()) {
+	t.Helper()
+	load, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		_, err := s.Mesh().Load(load, 10, nil)
 		assert.NoError(t, err)
 	}()
-	t.Cleanup(func() { stop(); <-done })
-	return s
+	stop = func() { cancel(); <-done }
+	t.Cleanup(stop)
+	return stop
 }
 
 // showLogs prints the end of each collector's log, which is what one needs first when this fails on another machine.

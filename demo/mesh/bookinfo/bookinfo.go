@@ -42,13 +42,15 @@ type Server struct {
 	count  atomic.Int64
 }
 
-// Start listens on the pod's application port and serves. It fails when the address is taken or is not local.
-func Start(ctx context.Context, pod layout.Pod) (*Server, error) {
+// Start listens on the pod's application port and serves, and writes into the ledger what it answered, before the answer is
+// complete. It fails when the address is taken or is not local.
+func Start(ctx context.Context, pod layout.Pod, ledger *Ledger) (*Server, error) {
 	s := &Server{pod: pod, done: make(chan error, 1)}
 	handler, err := s.handler()
 	if err != nil {
 		return nil, err
 	}
+	handler = ledger.keep(pod.Name, handler)
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", net.JoinHostPort(pod.IP, strconv.Itoa(layout.PortAppLocal)))
 	if err != nil {
@@ -152,6 +154,7 @@ func (s *Server) call(in *http.Request, service, path string, into map[string]an
 		}
 	}
 	out.Header.Set("User-Agent", "bookinfo-"+s.pod.Service)
+	out.Header.Set(CallerHeader, s.pod.Name)
 	response, err := s.client.Do(out)
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -95,17 +96,29 @@ func TestDetailsFailNowAndThen(t *testing.T) {
 
 func TestStartAndStop(t *testing.T) {
 	pod := layout.Pod{Name: "pod", Service: "ratings", IP: "127.1.0.240"}
-	s, err := Start(t.Context(), pod)
+	var ledger Ledger
+	s, err := Start(t.Context(), pod, &ledger)
 	require.NoError(t, err)
-	_, err = Start(t.Context(), pod)
+	_, err = Start(t.Context(), pod, &ledger)
 	require.ErrorContains(t, err, "application pod: listen tcp 127.1.0.240:19080")
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	target := url.URL{Scheme: "http", Host: "127.1.0.240:19080", Path: "/ratings/0"}
-	response, err := client.Get(target.String())
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, target.String(), http.NoBody)
+	require.NoError(t, err)
+	request.Header.Set("Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+	request.Header.Set(CallerHeader, "reviews-v2")
+	response, err := client.Do(request)
 	require.NoError(t, err)
 	require.Equal(t, http.StatusOK, response.StatusCode)
 	require.NoError(t, response.Body.Close())
 	require.NoError(t, s.Stop())
-	_, err = Start(t.Context(), layout.Pod{Service: "mars"})
+	calls, dropped := ledger.Calls()
+	require.Len(t, calls, 1)
+	require.Zero(t, dropped)
+	calls[0].At = time.Time{}
+	require.Equal(t, Call{
+		TraceID: "0af7651916cd43dd8448eb211c80319c", SpanID: "b7ad6b7169203331", Caller: "reviews-v2", Callee: "pod", Status: http.StatusOK,
+	}, calls[0])
+	_, err = Start(t.Context(), layout.Pod{Service: "mars"}, &ledger)
 	require.EqualError(t, err, `bookinfo has no service "mars"`)
 }
