@@ -2,7 +2,10 @@
 
 package bootstrap
 
-import "github.com/otelcol-mesh/otelcol-mesh/demo/mesh/layout"
+import (
+	"github.com/otelcol-mesh/otelcol-mesh/demo/mesh/layout"
+	"github.com/otelcol-mesh/otelcol-mesh/distribution/istio"
+)
 
 // istioTextFormat is Istio's default access log line without its newline, as istiod sends it over OTLP
 // (pilot/pkg/model/telemetry_logging.go).
@@ -12,58 +15,38 @@ const istioTextFormat = `[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PA
 	`"%REQ(USER-AGENT)%" "%REQ(X-REQUEST-ID)%" "%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%" %UPSTREAM_CLUSTER_RAW% ` +
 	`%UPSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% %REQUESTED_SERVER_NAME% %ROUTE_NAME%`
 
-// otlpLabels are the record attributes of the OTLP access log: Istio's JSON keys, what names the pod (Istio sends no
-// resource), and both formatter tags. A format that has no value is "-".
-var otlpLabels = [][2]string{
-	{"k8s.pod.name", "%ENVIRONMENT(POD_NAME)%"},
-	{"k8s.namespace.name", "%ENVIRONMENT(POD_NAMESPACE)%"},
-	{"k8s.cluster.name", "%ENVIRONMENT(ISTIO_META_CLUSTER_ID)%"},
-	{"method", "%REQ(:METHOD)%"},
-	{"path", "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%"},
-	{"protocol", "%PROTOCOL%"},
-	{"authority", "%REQ(:AUTHORITY)%"},
-	{"user_agent", "%REQ(USER-AGENT)%"},
-	{"request_id", "%REQ(X-REQUEST-ID)%"},
-	{"response_code", "%RESPONSE_CODE%"},
-	{"response_code_details", "%RESPONSE_CODE_DETAILS%"},
-	{"response_flags", "%RESPONSE_FLAGS%"},
-	{"bytes_received", "%BYTES_RECEIVED%"},
-	{"bytes_sent", "%BYTES_SENT%"},
-	{"duration", "%DURATION%"},
-	{"upstream_host", "%UPSTREAM_HOST%"},
-	{"upstream_cluster", "%UPSTREAM_CLUSTER_RAW%"},
-	{"upstream_local_address", "%UPSTREAM_LOCAL_ADDRESS%"},
-	{"upstream_transport_failure_reason", "%UPSTREAM_TRANSPORT_FAILURE_REASON%"},
-	{"downstream_local_address", "%DOWNSTREAM_LOCAL_ADDRESS%"},
-	{"downstream_remote_address", "%DOWNSTREAM_REMOTE_ADDRESS%"},
-	{"downstream_peer_uri_san", "%DOWNSTREAM_PEER_URI_SAN%"},
-	{"requested_server_name", "%REQUESTED_SERVER_NAME%"},
-	{"route_name", "%ROUTE_NAME%"},
-	{"mesh.upstream.host", "%UPSTREAM_HOST%"},
-	{"mesh.upstream.workload", "%UPSTREAM_METADATA(istio:workload)%"},
+// settings returns what the files for users tell Istio, so that the demo and the recordings show what users will get. They
+// are part of the binary and a test reads them, so there is no error to expect.
+func settings(read func() ([]istio.Setting, error)) []istio.Setting {
+	list, err := read()
+	if err != nil {
+		panic(err)
+	}
+	return list
 }
 
 func grpcService(cluster string) m {
 	return m{"envoy_grpc": m{"cluster_name": cluster, "authority": "otelcol-agent.observability.svc.cluster.local"}, "timeout": "1s"}
 }
 
-// tracing is Istio's OpenTelemetry provider at 100 %, with its custom tags and the two formatter tags that name the
-// chosen endpoint. Gateways spawn a child span for the upstream, sidecars do not.
+// tracing is Istio's OpenTelemetry provider at 100 %, with its own tags and those that distribution/istio adds. Gateways spawn a child span for the upstream, sidecars do not.
 func tracing(p layout.Pod, spawnUpstream bool) m {
 	literal := func(tag, value string) m { return m{"tag": tag, "literal": m{"value": value}} }
+	tags := l{
+		literal("istio.canonical_revision", p.Version), literal("istio.canonical_service", p.Service),
+		literal("istio.mesh_id", layout.MeshID), literal("istio.namespace", p.Namespace),
+		literal("istio.cluster_id", p.Cluster.Name),
+	}
+	for _, tag := range settings(istio.CustomTags) {
+		tags = append(tags, m{"tag": tag.Name, "value": tag.Format})
+	}
 	return m{
 		"client_sampling": m{"value": 100}, "random_sampling": m{"value": 100}, "overall_sampling": m{"value": 100},
 		"spawn_upstream_span": spawnUpstream,
 		"provider": ext("envoy.tracers.opentelemetry", "envoy.config.trace.v3.OpenTelemetryConfig", m{
 			"grpc_service": grpcService(otlpCluster), "service_name": p.NodeCluster(),
 		}),
-		"custom_tags": l{
-			literal("istio.canonical_revision", p.Version), literal("istio.canonical_service", p.Service),
-			literal("istio.mesh_id", layout.MeshID), literal("istio.namespace", p.Namespace),
-			literal("istio.cluster_id", p.Cluster.Name),
-			m{"tag": "mesh.upstream.host", "value": "%UPSTREAM_HOST%"},
-			m{"tag": "mesh.upstream.workload", "value": "%UPSTREAM_METADATA(istio:workload)%"},
-		},
+		"custom_tags": tags,
 	}
 }
 
@@ -105,8 +88,8 @@ func alsConfig(logName string) m {
 
 func otlpAccessLog() m {
 	var labels l
-	for _, kv := range otlpLabels {
-		labels = append(labels, m{"key": kv[0], "value": m{"string_value": kv[1]}})
+	for _, label := range settings(istio.AccessLogLabels) {
+		labels = append(labels, m{"key": label.Name, "value": m{"string_value": label.Format}})
 	}
 	return ext("envoy.access_loggers.open_telemetry", "envoy.extensions.access_loggers.open_telemetry.v3.OpenTelemetryAccessLogConfig", m{
 		"grpc_service": grpcService(otlpCluster), "log_name": "otel_envoy_accesslog", "buffer_flush_interval": "1s",
