@@ -121,6 +121,8 @@ type PodState struct {
 	// Workload, Kind, Service, Version and ServiceAccount mean the same as in [WorkloadSpec]; a pod without an owner is
 	// its own workload.
 	Workload, Kind, Service, Version, ServiceAccount string
+	// Waypoint means the same as in [WorkloadSpec].
+	Waypoint bool
 	// HostNetwork says that the pod's addresses are its node's, which therefore name nobody.
 	HostNetwork bool
 	// Since is the earliest and Seen the latest moment at which the pod got its addresses; in between it may have had

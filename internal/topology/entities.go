@@ -87,6 +87,8 @@ type Workload struct {
 	Kind string
 	// EastWest is the east/west gateway that this workload is, or nil.
 	EastWest *Gateway
+	// Waypoint says that it is a waypoint of Istio's ambient mode.
+	Waypoint bool
 
 	service, version, account, principal string
 	// place is what all pods agree on; nil in the record of a pod.

@@ -85,7 +85,9 @@ type WorkloadSpec struct {
 	Version string
 	// ServiceAccount gives the principal together with the cluster's trust domain; empty if not known.
 	ServiceAccount string
-	Pods           []PodSpec
+	// Waypoint says that the workload is a waypoint of Istio's ambient mode: it carries calls and is no end of one.
+	Waypoint bool
+	Pods     []PodSpec
 }
 
 // PodSpec describes a pod.

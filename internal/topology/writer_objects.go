@@ -109,6 +109,7 @@ func (p *Pod) described() PodState {
 	w := p.Workload
 	return PodState{
 		Namespace: w.Namespace, Workload: w.Name, Kind: w.Kind, Service: w.service, Version: w.version, ServiceAccount: w.account,
+		Waypoint: w.Waypoint,
 	}
 }
 

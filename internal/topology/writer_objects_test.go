@@ -298,3 +298,26 @@ func TestWorkloadsOfManyKinds(t *testing.T) {
 	assert.Equal(t, "z1", w.End().Zone)
 	assert.Equal(t, 1, s.Stats().Workloads)
 }
+
+// TestWaypoint prevents that a waypoint, which carries calls, shows as an end of them, and that a workload keeps the mark
+// that its pods lost.
+func TestWaypoint(t *testing.T) {
+	d := newDesk(Limits{})
+	carrier := pod("w-1", "10.0.0.1", 1, 900)
+	carrier.Waypoint = true
+	d.first("c", carrier)
+	s := d.Publish()
+	p, _ := s.ByAddress("n", addr("10.0.0.1"))
+	assert.True(t, p.Workload.Waypoint)
+	assert.True(t, p.State().Waypoint)
+	listed, _ := s.Workload("c", "ns", p.Workload.Name)
+	assert.True(t, listed.Waypoint)
+	plain := carrier
+	plain.Waypoint = false
+	d.Apply(&Delta{Cluster: "c", At: second(1100), Pods: []PodState{plain}})
+	s = d.Publish()
+	p, _ = s.ByAddress("n", addr("10.0.0.1"))
+	assert.False(t, p.Workload.Waypoint)
+	listed, _ = s.Workload("c", "ns", p.Workload.Name)
+	assert.False(t, listed.Waypoint)
+}

@@ -95,7 +95,7 @@ func (a *applier) ended(state *PodState, since, seen int64) *Pod {
 // recordFor returns a record for a pod that is not counted: that of its like if there are any.
 func (w *Writer) recordFor(c *clusterState, state *PodState, place *Place) *Workload {
 	if listed := c.workloadNamed(w.seeds, state.Namespace, state.Workload); listed != nil {
-		key := groupKey{state.Kind, state.Service, state.Version, state.ServiceAccount, place}
+		key := keyOf(state, place)
 		if _, record := listed.parts.find(&key); record != nil {
 			return record
 		}

@@ -42,7 +42,8 @@ func (a *applier) addStanding(spec *WorkloadSpec) {
 	}
 	if old != nil {
 		r := old.record
-		if r.Kind == spec.Kind && r.service == spec.Service && r.version == spec.Version && r.account == spec.ServiceAccount {
+		if r.Kind == spec.Kind && r.service == spec.Service && r.version == spec.Version && r.account == spec.ServiceAccount &&
+			r.Waypoint == spec.Waypoint {
 			old.mark = c.description.mark
 			return
 		}

@@ -21,7 +21,12 @@ type group struct {
 
 type groupKey struct {
 	kind, service, version, account string
+	waypoint                        bool
 	place                           *Place
+}
+
+func keyOf(state *PodState, place *Place) groupKey {
+	return groupKey{state.Kind, state.Service, state.Version, state.ServiceAccount, state.Waypoint, place}
 }
 
 // manyGroups is the number of groups above which they are indexed.
@@ -37,7 +42,8 @@ func (p *parts) find(key *groupKey) (at int, record *Workload) {
 	}
 	for i := range p.groups {
 		r := p.groups[i].record
-		if r.Kind == key.kind && r.service == key.service && r.version == key.version && r.account == key.account {
+		if r.Kind == key.kind && r.service == key.service && r.version == key.version && r.account == key.account &&
+			r.Waypoint == key.waypoint {
 			record = r
 			if p.groups[i].place == key.place {
 				return i, r
@@ -49,7 +55,7 @@ func (p *parts) find(key *groupKey) (at int, record *Workload) {
 
 func (g *group) key() groupKey {
 	r := g.record
-	return groupKey{r.Kind, r.service, r.version, r.account, g.place}
+	return groupKey{r.Kind, r.service, r.version, r.account, r.Waypoint, g.place}
 }
 
 func (p *parts) add(g group) {
@@ -84,7 +90,7 @@ func (w *Writer) enlist(c *clusterState, state *PodState, place *Place) *Workloa
 	if listed := c.workloadNamed(w.seeds, state.Namespace, state.Workload); listed != nil {
 		p = listed.parts
 	}
-	key := groupKey{state.Kind, state.Service, state.Version, state.ServiceAccount, place}
+	key := keyOf(state, place)
 	var record *Workload
 	if p != nil {
 		var at int
@@ -114,6 +120,7 @@ func (w *Writer) record(c *clusterState, state *PodState) *Workload {
 		Cluster: c.Cluster, Namespace: w.strings.intern(state.Namespace), Name: w.strings.intern(state.Workload),
 		Kind: w.strings.intern(state.Kind), service: w.strings.intern(state.Service),
 		version: w.strings.intern(state.Version), account: w.strings.intern(state.ServiceAccount),
+		Waypoint: state.Waypoint,
 	}
 	r.EastWest = c.gatewayNamed(r.Namespace, r.Name)
 	r.principal = w.principal(c.Cluster, r)
@@ -178,6 +185,8 @@ func (p *parts) agreed(c *clusterState) *Workload {
 		keep(&now.version, g.record.version)
 		keep(&now.account, g.record.account)
 		keep(&now.principal, g.record.principal)
+		// A workload of which some pods carry calls is not surely an end.
+		now.Waypoint = now.Waypoint || g.record.Waypoint
 		switch {
 		case g.place == nil:
 		case !placed:
@@ -206,7 +215,7 @@ func keep(field *string, value string) {
 
 // tellsWhat says whether two records tell the same.
 func (l *Workload) tellsWhat(other *Workload) bool {
-	return l.Cluster == other.Cluster && l.Kind == other.Kind && l.EastWest == other.EastWest && l.service == other.service &&
+	return l.Cluster == other.Cluster && l.Kind == other.Kind && l.EastWest == other.EastWest && l.Waypoint == other.Waypoint && l.service == other.service &&
 		l.version == other.version && l.account == other.account && l.principal == other.principal &&
 		(l.place == other.place || (l.place != nil && other.place != nil && *l.place == *other.place))
 }

@@ -177,6 +177,10 @@ func (d *decoder) workload(num protowire.Number, b []byte) error {
 			return d.index(&w.version, f, "version")
 		case workloadServiceAccount:
 			return d.index(&w.serviceAccount, f, "service_account")
+		case workloadWaypoint:
+			if f.typ == protowire.VarintType {
+				w.waypoint = f.value != 0
+			}
 		}
 		return nil
 	})

@@ -38,6 +38,7 @@ const (
 	workloadService        protowire.Number = 4
 	workloadVersion        protowire.Number = 5
 	workloadServiceAccount protowire.Number = 6
+	workloadWaypoint       protowire.Number = 7
 )
 
 const (

@@ -92,7 +92,7 @@ func (g generator) pod() topology.PodState {
 		},
 		UID: g.uid(), Namespace: g.pick("shop", "pay"), Workload: g.pick("reviews-v1", "web"), Kind: g.pick("", "deployment"),
 		Service: g.pick("", "reviews"), Version: g.pick("", "v1", "1.10"), ServiceAccount: g.pick("", "default"),
-		HostNetwork: g.maybe(), Unseen: g.maybe(), Since: g.time(), Seen: g.time(),
+		Waypoint: g.maybe(), HostNetwork: g.maybe(), Unseen: g.maybe(), Since: g.time(), Seen: g.time(),
 	}
 }
 

@@ -77,7 +77,7 @@ func (d *decoder) workloadOf(s *topology.PodState, f field) error {
 		w = d.workloads[i-1]
 	}
 	s.Namespace, s.Workload, s.Kind = w.namespace, w.name, w.kind
-	s.Service, s.Version, s.ServiceAccount = w.service, w.version, w.serviceAccount
+	s.Service, s.Version, s.ServiceAccount, s.Waypoint = w.service, w.version, w.serviceAccount, w.waypoint
 	return nil
 }
 

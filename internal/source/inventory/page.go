@@ -35,7 +35,10 @@ type page struct {
 }
 
 // workloadKey is what pods of one workload share.
-type workloadKey struct{ namespace, name, kind, service, version, serviceAccount string }
+type workloadKey struct {
+	namespace, name, kind, service, version, serviceAccount string
+	waypoint                                                bool
+}
 
 // pageMark is a state of a page to which it can be taken back.
 type pageMark struct {
@@ -153,6 +156,7 @@ func (p *page) workload(key workloadKey) uint64 {
 	b = appendUint(b, workloadService, p.index(key.service))
 	b = appendUint(b, workloadVersion, p.index(key.version))
 	b = appendUint(b, workloadServiceAccount, p.index(key.serviceAccount))
+	b = appendBool(b, workloadWaypoint, key.waypoint)
 	p.inner = b
 	p.workloadKeys = append(p.workloadKeys, key)
 	i := uint32(len(p.workloadKeys))

@@ -200,7 +200,7 @@ func (r record) pod(workloads []record) topology.PodState {
 			Network: r.index("network"), Region: r.index("region"), Zone: r.index("zone"),
 		},
 		UID: r.uid(), Namespace: w.index("namespace"), Workload: w.index("name"), Kind: w.index("kind"), Service: w.index("service"),
-		Version: w.index("version"), ServiceAccount: w.index("service_account"), HostNetwork: r.bool("host_network"), Unseen: r.bool("unseen"),
+		Version: w.index("version"), ServiceAccount: w.index("service_account"), Waypoint: w.bool("waypoint"), HostNetwork: r.bool("host_network"), Unseen: r.bool("unseen"),
 	}
 	s.Since, s.Seen = r.times("since_ms", "seen_ms")
 	return s

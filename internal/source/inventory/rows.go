@@ -22,7 +22,7 @@ func (p *page) past(s *PastPod) {
 
 func (p *page) appendPod(b []byte, s *topology.PodState) []byte {
 	b = appendUint(b, podWorkload, p.workload(workloadKey{
-		s.Namespace, s.Workload, s.Kind, s.Service, s.Version, s.ServiceAccount,
+		s.Namespace, s.Workload, s.Kind, s.Service, s.Version, s.ServiceAccount, s.Waypoint,
 	}))
 	b = p.podName(b, podNamePrefix, podNameSuffix, s.Name)
 	b = appendUID(b, podUID, &s.UID)

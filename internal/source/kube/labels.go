@@ -26,6 +26,13 @@ const (
 	labelAKSCluster        = "kubernetes.azure.com/cluster"
 	labelServiceName       = "kubernetes.io/service-name"
 	annotationAutoGroup    = "istio.io/autoRegistrationGroup"
+
+	// What istiod labels the pods with that it makes for a Gateway: the controller that made them, and, from Istio 1.24
+	// on, the Gateway's class.
+	labelGatewayManaged = "gateway.istio.io/managed"
+	labelGatewayClass   = "gateway.networking.k8s.io/gateway-class-name"
+	meshController      = "istio.io-mesh-controller"
+	waypointClass       = "istio-waypoint"
 )
 
 // first returns the first of the labels that is set.

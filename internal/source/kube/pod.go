@@ -45,6 +45,7 @@ func trimPod(pod *corev1.Pod, observed time.Time, systemNamespace string) podIte
 		Version:        canonicalRevision(pod.Labels),
 		ServiceAccount: pod.Spec.ServiceAccountName,
 		HostNetwork:    pod.Spec.HostNetwork,
+		Waypoint:       pod.Labels[labelGatewayManaged] == meshController || pod.Labels[labelGatewayClass] == waypointClass,
 	}}
 	state := &item.state
 	state.Name = pod.Name

@@ -188,5 +188,8 @@ func (t *podTable) hash(p *topology.PodState) (all, addresses uint64) {
 	if p.Unseen {
 		h.WriteByte(2)
 	}
+	if p.Waypoint {
+		h.WriteByte(3)
+	}
 	return h.Sum64(), addresses
 }

@@ -218,3 +218,21 @@ func TestUID(t *testing.T) {
 	assert.NotZero(t, uidOf("not-hex-zz"))
 	assert.NotEqual(t, uidOf("odd-a"), uidOf("odd-b"))
 }
+
+// TestWaypointPods prevents that a waypoint is taken for a workload that is called, by whichever label its Istio gives it.
+func TestWaypointPods(t *testing.T) {
+	for _, tt := range []struct {
+		label, value string
+		want         bool
+	}{
+		{"gateway.istio.io/managed", "istio.io-mesh-controller", true},
+		{"gateway.networking.k8s.io/gateway-class-name", "istio-waypoint", true},
+		{"gateway.istio.io/managed", "istio.io-gateway-controller", false},
+		{"gateway.networking.k8s.io/gateway-class-name", "istio", false},
+		{"app", "istio-waypoint", false},
+	} {
+		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "p", Namespace: "shop", Labels: map[string]string{tt.label: tt.value}}}
+		item := trimPod(pod, time.Unix(1, 0), "istio-system")
+		assert.Equal(t, tt.want, item.state.Waypoint, "%s=%s", tt.label, tt.value)
+	}
+}

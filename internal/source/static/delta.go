@@ -45,7 +45,7 @@ func (d *description) deltas(now, since time.Time, before map[place]objectOf) ([
 			for _, p := range w.Pods {
 				state := topology.PodState{
 					PodSpec: p, Namespace: w.Namespace, Workload: w.Name, Kind: w.Kind, Service: w.Service, Version: w.Version,
-					ServiceAccount: w.ServiceAccount,
+					ServiceAccount: w.ServiceAccount, Waypoint: w.Waypoint,
 				}
 				self := objectOf{spec.Name, w.Namespace, p.Name}
 				for _, address := range p.Addresses {

@@ -86,6 +86,7 @@ type workload struct {
 	Service        text  `yaml:"service"`
 	Version        text  `yaml:"version"`
 	ServiceAccount text  `yaml:"service_account"`
+	Waypoint       bool  `yaml:"waypoint"`
 	Pods           []pod `yaml:"pods"`
 }
 

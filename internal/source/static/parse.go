@@ -226,7 +226,7 @@ func (c *cluster) spec(index int) (*topology.ClusterSpec, error) {
 func (w *workload) spec(at topology.Position, region string) (topology.WorkloadSpec, error) {
 	spec := topology.WorkloadSpec{
 		Name: string(w.Name), Namespace: string(w.Namespace), Kind: string(w.Kind), Service: string(w.Service), Version: string(w.Version),
-		ServiceAccount: string(w.ServiceAccount), Pods: make([]topology.PodSpec, len(w.Pods)),
+		ServiceAccount: string(w.ServiceAccount), Waypoint: w.Waypoint, Pods: make([]topology.PodSpec, len(w.Pods)),
 	}
 	for i, p := range w.Pods {
 		at.Pod = i

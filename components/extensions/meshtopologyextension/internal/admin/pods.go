@@ -25,6 +25,7 @@ type pod struct {
 	Service     string   `json:"service"`
 	Version     string   `json:"version"`
 	Principal   string   `json:"principal"`
+	Waypoint    bool     `json:"waypoint"`
 	Node        string   `json:"node"`
 	Region      string   `json:"region"`
 	Zone        string   `json:"zone"`
@@ -45,7 +46,7 @@ func podOf(p *topology.Pod) pod {
 	out := pod{
 		Cluster: end.Cluster, Namespace: end.Namespace, Name: p.Name, UID: uid(p.UID()), Addresses: texts(p.Addresses()),
 		HostNetwork: p.HostNetwork(), Workload: end.Workload, Kind: p.Workload.Kind, Service: end.Service, Version: end.Version,
-		Principal: end.Principal, Region: end.Region, Zone: end.Zone, Network: end.Network, Ended: p.Ended(),
+		Principal: end.Principal, Waypoint: p.Workload.Waypoint, Region: end.Region, Zone: end.Zone, Network: end.Network, Ended: p.Ended(),
 	}
 	if p.Node != nil {
 		out.Node = p.Node.Name
