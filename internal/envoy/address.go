@@ -11,12 +11,12 @@ import (
 const maxAddressLen = 45
 
 // ParseAddress reads an address as Envoy prints it: "10.0.0.1:9080", "[fd00::1]:9080", a bare IP (port 0), or an
-// internal address "envoy://connect_originate/10.0.0.1:9080", which names the endpoint behind the tunnel. The IP is
-// returned as spelled, without brackets. ok is false for anything else, such as the path of a Unix socket or "-".
+// internal address "envoy://connect_originate/10.0.0.1:9080", which names the endpoint behind the tunnel (of
+// [InnerConnect] the east/west gateway, see [ParseInternalAddress]). The IP is returned as spelled, without brackets. ok is false for anything else, such as the path of a Unix socket or "-".
 // It does not allocate for an address that it accepts.
 func ParseAddress(s string) (ip string, port uint16, ok bool) {
-	if internal, found := strings.CutPrefix(s, "envoy://"); found {
-		_, s, _ = strings.Cut(internal, "/")
+	if _, endpoint, internal := ParseInternalAddress(s); internal {
+		s = endpoint
 	}
 	host := s
 	switch {

@@ -3,13 +3,12 @@
 package envoy
 
 import (
-	"errors"
 	"strconv"
 	"strings"
 )
 
 // ErrClusterName reports that a cluster name follows none of Istio's forms.
-var ErrClusterName = errors.New("not an Istio cluster name")
+var ErrClusterName error = &Error{Format: "an Istio cluster name"}
 
 // Direction says which way the traffic of an Envoy cluster goes, seen from the proxy.
 type Direction int
@@ -57,6 +56,20 @@ type ClusterName struct {
 	Host string
 	// Protocol is "http" or "tcp" for [InboundVIP], else empty.
 	Protocol string
+	// Fixed is the name itself if it is one of the fixed ones, such as "PassthroughCluster" and "connect_originate", else
+	// empty.
+	Fixed string
+}
+
+// Tunnel says whether the cluster is a hop within the proxy, by which a call enters or leaves an HBONE tunnel: one call
+// passes several of them, and each has its own access log entry and statistics.
+func (c ClusterName) Tunnel() bool {
+	switch c.Fixed {
+	case "connect_originate", "connect_terminate", "main_internal", "encap", InnerConnect,
+		"outer_connect_originate":
+		return true
+	}
+	return false
 }
 
 // ParseClusterName reads the forms of istio/istio pilot/pkg/model/push_context.go: "outbound|9080|v1|host",
@@ -67,7 +80,7 @@ type ClusterName struct {
 func ParseClusterName(name string) (ClusterName, error) {
 	name = strings.TrimRight(name, ";")
 	if d := fixedDirection(name); d != DirectionUnknown {
-		return ClusterName{Direction: d}, nil
+		return ClusterName{Direction: d, Fixed: name}, nil
 	}
 	direction, port, subset, host, ok := splitPipes(name)
 	if !ok {
@@ -79,9 +92,11 @@ func ParseClusterName(name string) (ClusterName, error) {
 	return newClusterName(direction, port, subset, host)
 }
 
-// String returns the name in the form with pipes, or the canonical fixed name. Fixed names that share a direction are
-// not told apart, so an [Internal] name yields "internal".
+// String returns the name in the form with pipes, or the fixed name.
 func (c ClusterName) String() string {
+	if c.Fixed != "" {
+		return c.Fixed
+	}
 	subset := c.Subset
 	switch c.Direction {
 	case Inbound, Outbound:
@@ -90,12 +105,6 @@ func (c ClusterName) String() string {
 		if c.Subset != "" {
 			subset += "/" + c.Subset
 		}
-	case Passthrough:
-		return "PassthroughCluster"
-	case BlackHole:
-		return "BlackHoleCluster"
-	case InboundPassthrough:
-		return "InboundPassthroughCluster"
 	default:
 		return c.Direction.String()
 	}
@@ -155,7 +164,7 @@ func fixedDirection(name string) Direction {
 	case "InboundPassthroughCluster", "InboundPassthroughClusterIpv4", "InboundPassthroughClusterIpv6":
 		return InboundPassthrough
 	case "xds-grpc", "sds-grpc", "agent", "prometheus_stats", "zipkin", "encap", "main_internal",
-		"connect_originate", "inner_connect_originate", "outer_connect_originate":
+		"connect_originate", "connect_terminate", InnerConnect, "outer_connect_originate":
 		return Internal
 	}
 	return DirectionUnknown

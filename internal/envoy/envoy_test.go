@@ -3,6 +3,8 @@
 package envoy
 
 import (
+	"fmt"
+	"io"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -23,6 +25,29 @@ func TestParseNodeID(t *testing.T) {
 			name: "router",
 			id:   "router~10.0.0.14~istio-ingressgateway-1.istio-system~istio-system.svc.cluster.local",
 			want: NodeID{"router", "10.0.0.14", "istio-ingressgateway-1", "istio-system", "istio-system.svc.cluster.local"},
+		},
+		{
+			name: "router of a gateway API resource, IPv6",
+			id:   "router~2001:db8::14~cross-network-gateway-istio-5d9f.istio-gateways~istio-gateways.svc.cluster.local",
+			want: NodeID{
+				"router", "2001:db8::14", "cross-network-gateway-istio-5d9f", "istio-gateways",
+				"istio-gateways.svc.cluster.local",
+			},
+		},
+		{
+			name: "ztunnel",
+			id:   "ztunnel~10.244.1.2~ztunnel-x7k2p.istio-system~istio-system.svc.cluster.local",
+			want: NodeID{"ztunnel", "10.244.1.2", "ztunnel-x7k2p", "istio-system", "istio-system.svc.cluster.local"},
+		},
+		{
+			name: "agentgateway",
+			id:   "agentgateway~10.244.1.9~agw-7c4f.agents~agents.svc.cluster.local",
+			want: NodeID{"agentgateway", "10.244.1.9", "agw-7c4f", "agents", "agents.svc.cluster.local"},
+		},
+		{
+			name: "stateful set, pod name with dots",
+			id:   "sidecar~10.0.0.1~db.v1.2-0.shop~shop.svc.cluster.local",
+			want: NodeID{"sidecar", "10.0.0.1", "db.v1.2-0", "shop", "shop.svc.cluster.local"},
 		},
 		{name: "waypoint, IPv6", id: "waypoint~fd00::1~w.ns~d", want: NodeID{"waypoint", "fd00::1", "w", "ns", "d"}},
 		{name: "dotted pod name", id: "ztunnel~~a.b.ns~", want: NodeID{"ztunnel", "", "a.b", "ns", ""}},
@@ -48,83 +73,6 @@ func TestParseNodeID(t *testing.T) {
 	}
 }
 
-func TestParseClusterName(t *testing.T) {
-	const reviews = "reviews.bookinfo.svc.cluster.local"
-	for _, tt := range []struct {
-		in        string
-		want      ClusterName
-		canonical string
-		err       error
-	}{
-		{in: "outbound|9080||" + reviews, want: ClusterName{Direction: Outbound, Port: 9080, Host: reviews}},
-		{in: "outbound|9080|v1|" + reviews, want: ClusterName{Direction: Outbound, Port: 9080, Subset: "v1", Host: reviews}},
-		{
-			in: "outbound|9080||" + reviews + ";", canonical: "outbound|9080||" + reviews,
-			want: ClusterName{Direction: Outbound, Port: 9080, Host: reviews},
-		},
-		{
-			in: "outbound_.9080_._." + reviews, canonical: "outbound|9080||" + reviews,
-			want: ClusterName{Direction: Outbound, Port: 9080, Host: reviews},
-		},
-		{
-			in: "outbound_.9080_.v1_.reviews.global", canonical: "outbound|9080|v1|reviews.global",
-			want: ClusterName{Direction: Outbound, Port: 9080, Subset: "v1", Host: "reviews.global"},
-		},
-		{in: "inbound|9080||", want: ClusterName{Direction: Inbound, Port: 9080}},
-		{in: "inbound|9080||;", canonical: "inbound|9080||", want: ClusterName{Direction: Inbound, Port: 9080}},
-		{
-			in:   "inbound|9080|http|" + reviews, // before Istio 1.8
-			want: ClusterName{Direction: Inbound, Port: 9080, Subset: "http", Host: reviews},
-		},
-		{
-			in:   "inbound-vip|9080|http|" + reviews,
-			want: ClusterName{Direction: InboundVIP, Port: 9080, Protocol: "http", Host: reviews},
-		},
-		{
-			in:   "inbound-vip|9080|http/v1|" + reviews,
-			want: ClusterName{Direction: InboundVIP, Port: 9080, Protocol: "http", Subset: "v1", Host: reviews},
-		},
-		{in: "PassthroughCluster", want: ClusterName{Direction: Passthrough}},
-		{in: "BlackHoleCluster", want: ClusterName{Direction: BlackHole}},
-		{in: "InboundPassthroughCluster", want: ClusterName{Direction: InboundPassthrough}},
-		{
-			in: "InboundPassthroughClusterIpv6", canonical: "InboundPassthroughCluster",
-			want: ClusterName{Direction: InboundPassthrough},
-		},
-		{in: "xds-grpc", canonical: "internal", want: ClusterName{Direction: Internal}},
-		{in: "agent", canonical: "internal", want: ClusterName{Direction: Internal}},
-		{in: "outer_connect_originate", canonical: "internal", want: ClusterName{Direction: Internal}},
-		{in: "", err: ErrClusterName},
-		{in: ";", err: ErrClusterName},
-		{in: "-", err: ErrClusterName},
-		{in: "service_a", err: ErrClusterName},
-		{in: "outbound|9080|v1", err: ErrClusterName},
-		{in: "outbound|9080||", err: ErrClusterName},
-		{in: "inbound-vip|9080|http|", err: ErrClusterName},
-		{in: "outbound|99999||h", err: ErrClusterName},
-		{in: "outbound|||h", err: ErrClusterName},
-		{in: "outbound|+80||h", err: ErrClusterName},
-		{in: "outbound|80||h|x", err: ErrClusterName},
-		{in: "sideways|80||h", err: ErrClusterName},
-	} {
-		t.Run(tt.in, func(t *testing.T) {
-			got, err := ParseClusterName(tt.in)
-			assert.ErrorIs(t, err, tt.err)
-			assert.Equal(t, tt.want, got)
-			if tt.err != nil {
-				return
-			}
-			if tt.canonical == "" {
-				tt.canonical = tt.in
-			}
-			assert.Equal(t, tt.canonical, got.String())
-		})
-	}
-	assert.Equal(t, "unknown", Direction(-1).String())
-	assert.Equal(t, "unknown", Direction(99).String())
-	assert.Equal(t, "unknown", ClusterName{}.String())
-}
-
 func TestParseAddress(t *testing.T) {
 	for _, tt := range []struct {
 		in, ip string
@@ -137,6 +85,10 @@ func TestParseAddress(t *testing.T) {
 		{"[fd00::1]", "fd00::1", 0, true},
 		{"fd00::1", "fd00::1", 0, true},
 		{"envoy://connect_originate/10.0.0.1:9080", "10.0.0.1", 9080, true},
+		{"envoy://inner_connect_originate/[fd00::9]:15008", "fd00::9", 15008, true},
+		{"envoy://connect_originate/echo.default.svc.cluster.local:80", "", 0, false},
+		{"envoy:///10.0.0.1:9080", "", 0, false},
+		{"envoy://envoy://a/10.0.0.1:9080", "", 0, false},
 		{"envoy://main_internal", "", 0, false},
 		{"", "", 0, false},
 		{"-", "", 0, false},
@@ -202,6 +154,14 @@ func TestParseResponseFlags(t *testing.T) {
 		{"DC", "DC", ResponseFlags{"DC"}},
 		{"UF,URX", "UF,URX", ResponseFlags{"UF", "URX"}},
 		{" UF, ,NEW9,", "UF,NEW9", ResponseFlags{"UF", "NEW9"}},
+		{
+			"UpstreamConnectionFailure,UpstreamRetryLimitExceeded", "UF,URX",
+			ResponseFlags{"UF", "URX"},
+		},
+		{"NoHealthyUpstream,DC", "UH,DC", ResponseFlags{"UH", "DC"}},
+		{"DownstreamRemoteReset,AnotherOne", "DR,AnotherOne", ResponseFlags{"DR", "AnotherOne"}},
+		{"nohealthyupstream", "nohealthyupstream", ResponseFlags{"nohealthyupstream"}},
+		{"UNC,DO,UDO", "UNC,DO,UDO", ResponseFlags{"UNC", "DO", "UDO"}},
 	} {
 		t.Run(tt.in, func(t *testing.T) {
 			got := ParseResponseFlags(tt.in)
@@ -233,8 +193,13 @@ func TestParseSPIFFE(t *testing.T) {
 		{in: "spiffe://td/ns//sa/b", want: SPIFFE{TrustDomain: "td"}},
 		{in: "spiffe://td/ns/a/sa/b/c", want: SPIFFE{TrustDomain: "td"}},
 		{in: "spiffe://td/ns/a/b/sa/c", want: SPIFFE{TrustDomain: "td"}},
+		{in: "spiffe://td/ns/a/sa/b,spiffe://td/ns/c/sa/d", want: SPIFFE{TrustDomain: "td"}},
+		{in: "spiffe://td/ns/a/sa/b,c", want: SPIFFE{TrustDomain: "td"}},
+		{in: "spiffe://td/ns/a/sa/b?x=y", want: SPIFFE{TrustDomain: "td"}},
+		{in: "spiffe://td/ns/../sa/b", want: SPIFFE{TrustDomain: "td"}},
 		{in: "", err: ErrSPIFFE},
 		{in: "unknown", err: ErrSPIFFE},
+		{in: "spiffe://..", err: ErrSPIFFE},
 		{in: "spiffe:///ns/a/sa/b", err: ErrSPIFFE},
 		{in: "spiffe://user@td/ns/a/sa/b", err: ErrSPIFFE},
 		{in: "https://td/ns/a/sa/b", err: ErrSPIFFE},
@@ -256,6 +221,7 @@ func TestParseEndpointMetadata(t *testing.T) {
 		in      string
 		want    EndpointMetadata
 		gateway bool
+		whole   string
 		err     error
 	}{
 		{
@@ -264,10 +230,18 @@ func TestParseEndpointMetadata(t *testing.T) {
 		},
 		{in: ";;;;aks-northeurope", want: EndpointMetadata{Cluster: "aks-northeurope"}, gateway: true},
 		{in: "w;ns;c;r;", want: EndpointMetadata{Workload: "w", Namespace: "ns", CanonicalName: "c", Revision: "r"}},
+		{
+			in: "w;ns;c;r", whole: "w;ns;c;r;",
+			want: EndpointMetadata{Workload: "w", Namespace: "ns", CanonicalName: "c", Revision: "r"},
+		},
+		{in: "w;ns", whole: "w;ns;;;", want: EndpointMetadata{Workload: "w", Namespace: "ns"}},
+		{in: ";ns;;;c", want: EndpointMetadata{Namespace: "ns", Cluster: "c"}},
+		{in: ";;svc;;c", want: EndpointMetadata{CanonicalName: "svc", Cluster: "c"}},
 		{in: ";;;;", err: ErrEndpointMetadata},
 		{in: "", err: ErrEndpointMetadata},
 		{in: "-", err: ErrEndpointMetadata},
-		{in: "w;ns;c;r", err: ErrEndpointMetadata},
+		{in: ";;", err: ErrEndpointMetadata},
+		{in: "w", err: ErrEndpointMetadata},
 		{in: "w;ns;c;r;c;x", err: ErrEndpointMetadata},
 	} {
 		t.Run(tt.in, func(t *testing.T) {
@@ -275,8 +249,11 @@ func TestParseEndpointMetadata(t *testing.T) {
 			assert.ErrorIs(t, err, tt.err)
 			assert.Equal(t, tt.want, got)
 			assert.Equal(t, tt.gateway, got.ViaGateway())
+			if tt.whole == "" {
+				tt.whole = tt.in
+			}
 			if tt.err == nil {
-				assert.Equal(t, tt.in, got.String())
+				assert.Equal(t, tt.whole, got.String())
 			}
 		})
 	}
@@ -310,6 +287,8 @@ func TestParsersDoNotAllocate(t *testing.T) {
 		"service host":       func() { _, _, _ = ParseServiceHost("reviews.bookinfo.svc.cluster.local") },
 		"no flags":           func() { _ = ParseResponseFlags("-") },
 		"first flag":         func() { _ = FirstResponseFlag("UF,URX") },
+		"next flag":          func() { _, _ = NextResponseFlag("NoHealthyUpstream,URX") },
+		"internal address":   func() { _, _, _ = ParseInternalAddress("envoy://connect_originate/10.0.0.1:9080") },
 		"SPIFFE":             func() { _, _ = ParseSPIFFE("spiffe://cluster.local/ns/a/sa/b") },
 		"endpoint metadata":  func() { _, _ = ParseEndpointMetadata("w;ns;c;r;cluster") },
 		"zone":               func() { _ = NormalizeZone("westeurope", "westeurope-1") },
@@ -318,4 +297,38 @@ func TestParsersDoNotAllocate(t *testing.T) {
 			assert.Zero(t, testing.AllocsPerRun(100, parse))
 		})
 	}
+}
+
+func TestParseInternalAddress(t *testing.T) {
+	for in, want := range map[string][2]string{
+		"envoy://connect_originate/10.0.0.1:9080":           {"connect_originate", "10.0.0.1:9080"},
+		"envoy://inner_connect_originate/172.18.0.9:15008":  {"inner_connect_originate", "172.18.0.9:15008"},
+		"envoy://connect_originate/[fd00::1]:80":            {"connect_originate", "[fd00::1]:80"},
+		"envoy://main_internal":                             {"main_internal", ""},
+		"envoy://connect_originate/;10.0.0.1:8080;10.0.0.2": {"connect_originate", ";10.0.0.1:8080;10.0.0.2"},
+		"envoy://":                 {},
+		"envoy:///10.0.0.1":        {},
+		"envoy://main_internal/":   {},
+		"10.0.0.1:9080":            {},
+		"":                         {},
+		"http://connect_originate": {},
+	} {
+		listener, endpoint, ok := ParseInternalAddress(in)
+		assert.Equal(t, want, [2]string{listener, endpoint}, in)
+		assert.Equal(t, want != [2]string{}, ok, in)
+	}
+}
+
+func TestErrors(t *testing.T) {
+	assert.EqualError(t, ErrNodeID, "not an Istio node id (type~address~pod.namespace~domain)")
+	assert.EqualError(t, ErrPeerTooLarge, "not Istio peer metadata: too_large")
+	assert.ErrorIs(t, ErrPeerConflict, ErrPeer)
+	assert.NotErrorIs(t, ErrPeer, ErrPeerConflict)
+	assert.NotErrorIs(t, ErrPeerEmpty, ErrPeerConflict)
+	assert.NotErrorIs(t, ErrNodeID, ErrClusterName)
+	assert.NotErrorIs(t, ErrZoneAmbiguous, ErrPeer)
+	assert.Equal(t, "ambiguous", ErrorReason(fmt.Errorf("of a metric: %w", ErrZoneAmbiguous)))
+	assert.Empty(t, ErrorReason(ErrNodeID))
+	assert.Empty(t, ErrorReason(io.EOF))
+	assert.Empty(t, ErrorReason(nil))
 }

@@ -39,9 +39,6 @@ func FuzzParseClusterName(f *testing.F) {
 		if c.Direction == DirectionUnknown {
 			t.Errorf("%q: accepted without a direction", name)
 		}
-		if c.Direction == Internal {
-			return
-		}
 		if again, err := ParseClusterName(c.String()); err != nil || again != c {
 			t.Errorf("%q: %+v became %+v (%v)", name, c, again, err)
 		}
@@ -52,6 +49,7 @@ func FuzzParseAddress(f *testing.F) {
 	f.Add("10.0.0.1:9080")
 	f.Add("[fd00::1]:80")
 	f.Add("envoy://connect_originate/10.0.0.1:9080")
+	f.Add("envoy://inner_connect_originate/[fd00::9]:15008")
 	f.Fuzz(func(t *testing.T, s string) {
 		ip, port, ok := ParseAddress(s)
 		if !ok {
@@ -67,6 +65,26 @@ func FuzzParseAddress(f *testing.F) {
 		again, p, ok := ParseAddress(netip.AddrPortFrom(addr, port).String())
 		if !ok || again != addr.String() || p != port {
 			t.Errorf("%q: %s %d became %s %d", s, addr, port, again, p)
+		}
+	})
+}
+
+func FuzzParseInternalAddress(f *testing.F) {
+	f.Add("envoy://connect_originate/10.0.0.1:9080")
+	f.Add("envoy://main_internal")
+	f.Fuzz(func(t *testing.T, s string) {
+		listener, endpoint, ok := ParseInternalAddress(s)
+		if !ok {
+			if listener != "" || endpoint != "" {
+				t.Errorf("%q: %q %q though not ok", s, listener, endpoint)
+			}
+			return
+		}
+		if endpoint != "" {
+			endpoint = "/" + endpoint
+		}
+		if s != "envoy://"+listener+endpoint || strings.Contains(listener, "/") {
+			t.Errorf("%q: listener %q, endpoint %q", s, listener, endpoint)
 		}
 	})
 }
@@ -95,6 +113,7 @@ func FuzzParseServiceHost(f *testing.F) {
 func FuzzParseResponseFlags(f *testing.F) {
 	f.Add("UF,URX")
 	f.Add(" -,NEW9, ")
+	f.Add("NoHealthyUpstream,DropOverload")
 	f.Fuzz(func(t *testing.T, s string) {
 		flags := ParseResponseFlags(s)
 		if slices.Contains(flags, "") || flags.Has("-") {
@@ -113,6 +132,7 @@ func FuzzParseResponseFlags(f *testing.F) {
 func FuzzParseSPIFFE(f *testing.F) {
 	f.Add("spiffe://cluster.local/ns/bookinfo/sa/bookinfo-reviews")
 	f.Add("spiffe://td/other")
+	f.Add("spiffe://td/ns/a/sa/b,spiffe://td/ns/c/sa/d")
 	f.Fuzz(func(t *testing.T, uri string) {
 		s, err := ParseSPIFFE(uri)
 		if err != nil {
@@ -135,8 +155,11 @@ func FuzzParseEndpointMetadata(f *testing.F) {
 	f.Add(";;;;aks-northeurope")
 	f.Fuzz(func(t *testing.T, s string) {
 		m, err := ParseEndpointMetadata(s)
-		if err == nil && m.String() != s {
+		if err == nil && strings.TrimRight(m.String(), ";") != strings.TrimRight(s, ";") {
 			t.Errorf("%q became %q", s, m.String())
+		}
+		if m.ViaGateway() && strings.TrimLeft(s, ";") != m.Cluster {
+			t.Errorf("%q: more than a cluster", s)
 		}
 		if (err != nil) != (m == EndpointMetadata{}) {
 			t.Errorf("%q: value %+v with error %v", s, m, err)

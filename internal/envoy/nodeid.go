@@ -3,13 +3,12 @@
 package envoy
 
 import (
-	"errors"
 	"net/netip"
 	"strings"
 )
 
 // ErrNodeID reports that a text is not an Istio node id.
-var ErrNodeID = errors.New("not an Istio node id (type~address~pod.namespace~domain)")
+var ErrNodeID error = &Error{Format: "an Istio node id (type~address~pod.namespace~domain)"}
 
 // NodeID is an Istio node id in its parts. Istio sets it as the id of Envoy's node, and Envoy repeats it on every span
 // as node_id.

@@ -2,13 +2,10 @@
 
 package envoy
 
-import (
-	"errors"
-	"strings"
-)
+import "strings"
 
 // ErrSPIFFE reports that a text is not a SPIFFE id.
-var ErrSPIFFE = errors.New("not a SPIFFE id (spiffe://trust-domain/ns/namespace/sa/service-account)")
+var ErrSPIFFE error = &Error{Format: "a SPIFFE id (spiffe://trust-domain/ns/namespace/sa/service-account)"}
 
 // SPIFFE is a workload's identity in a mesh.
 type SPIFFE struct {
@@ -36,7 +33,7 @@ func ParseSPIFFE(uri string) (SPIFFE, error) {
 		return s, nil
 	}
 	namespace, account, ok := strings.Cut(tail, "/sa/")
-	if !ok || namespace == "" || account == "" || strings.Contains(namespace, "/") || strings.Contains(account, "/") {
+	if !ok || !isName(namespace) || !isName(account) {
 		return s, nil
 	}
 	s.Namespace, s.ServiceAccount = namespace, account
@@ -53,6 +50,12 @@ func (s SPIFFE) String() string {
 
 // isTrustDomain allows upper case beside what SPIFFE allows, as Istio does not check.
 func isTrustDomain(s string) bool {
+	return isName(s)
+}
+
+// isName says whether the text can be a segment of an id's path. A list of ids, "spiffe://td/ns/a/sa/b,spiffe://…", and
+// what else a text may go on with, is no name.
+func isName(s string) bool {
 	for i := range len(s) {
 		c := s[i]
 		switch {
@@ -61,5 +64,5 @@ func isTrustDomain(s string) bool {
 			return false
 		}
 	}
-	return s != ""
+	return s != "" && s != "." && s != ".."
 }

@@ -33,6 +33,8 @@ var goldenTime = time.Date(2026, 11, 22, 21, 9, 1, 0, time.UTC)
 // goldenSkipped are the parts that cases leave out on purpose.
 var goldenSkipped = map[string]map[string]int64{
 	"filter_state": {"filter_state_type": 2},
+	"peers_obj":    {"peer_malformed": 1},
+	"peers_wasm":   {"peer_field": 5},
 	"histogram":    {"summary_duplicates_histogram": 1, "inconsistent_histogram": 1},
 	"summary":      {"nan_quantile": 1},
 	"unsupported":  {"unsupported_metric": 4},

@@ -41,6 +41,8 @@ type metricsHandler struct {
 	settings metricservice.Settings
 	tracker  *metricservice.Tracker
 	node     *metricservice.Node
+	// zone is the node's, as it spells it.
+	zone string
 }
 
 // newMetricsHandlers returns the maker of handlers that share one memory of nodes.
@@ -117,7 +119,7 @@ func (h *metricsHandler) remember(n *corev3.Node) error {
 		return h.receiver.reject(signalMetrics, reasonNodes, status.Errorf(codes.ResourceExhausted,
 			"%v; 'metrics::max_nodes' of the collector's envoy receiver is %d", err, h.receiver.cfg.Metrics.MaxNodes))
 	}
-	h.node = node
+	h.node, h.zone = node, n.GetLocality().GetZone()
 	return nil
 }
 
@@ -153,7 +155,7 @@ func (h *metricsHandler) convert(
 	scope.Scope().SetName(metadata.ScopeName)
 	scope.Scope().SetVersion(h.receiver.set.BuildInfo.Version)
 
-	converter := metricservice.Converter{Settings: h.settings, Node: h.node, Received: arrived}
+	converter := metricservice.Converter{Settings: h.settings, Node: h.node, Zone: h.zone, Received: arrived}
 	points := converter.Convert(message.GetEnvoyMetrics(), scope.Metrics())
 	if count {
 		h.receiver.telemetry.tally(signalMetrics, converter.Tally)

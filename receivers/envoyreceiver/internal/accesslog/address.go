@@ -29,9 +29,10 @@ func socketText(socket *corev3.SocketAddress) string {
 	if port := socket.GetNamedPort(); port != "" {
 		return net.JoinHostPort(host, port)
 	}
-	if host == "" || socket.GetPortValue() == 0 {
+	if _, told := socket.GetPortSpecifier().(*corev3.SocketAddress_PortValue); !told || host == "" {
 		return host
 	}
+	// Port 0 is told too: it marks an address that a header gave, which is no connection's.
 	return net.JoinHostPort(host, strconv.FormatUint(uint64(socket.GetPortValue()), 10))
 }
 

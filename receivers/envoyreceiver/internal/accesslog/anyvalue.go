@@ -38,8 +38,19 @@ func unpackStruct(packed *anypb.Any) (*structpb.Struct, bool) {
 	return s, proto.Unmarshal(packed.GetValue(), s) == nil
 }
 
+// unpackAny returns the value itself, or the one it packs: a filter state object that packs itself was packed once more
+// by older Envoys.
+func unpackAny(packed *anypb.Any) *anypb.Any {
+	var inner anypb.Any
+	if packed.MessageIs(&inner) && proto.Unmarshal(packed.GetValue(), &inner) == nil {
+		return &inner
+	}
+	return packed
+}
+
 // putAny writes a packed value: a wrapper as what it wraps, a structure as JSON. It returns false for other types.
 func putAny(key string, packed *anypb.Any, w attr.Writer) bool {
+	packed = unpackAny(packed)
 	if s, ok := unpackStruct(packed); ok {
 		return putJSON(key, s, w)
 	}

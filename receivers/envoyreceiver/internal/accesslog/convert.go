@@ -7,7 +7,8 @@
 //   - severity.go and body.go hold the judgement
 //
 // Fields with a semantic convention carry that name, all others one under "envoy.". A field that Envoy left at its
-// zero value has no attribute, as the protocol cannot tell zero from absent.
+// zero value has no attribute, as the protocol cannot tell zero from absent; bodies and connections are the exception,
+// whose bytes Envoy always counts.
 package accesslog
 
 import (
@@ -69,8 +70,10 @@ func (c *Converter) TCP(entry *alsdata.TCPAccessLogEntry, record plog.LogRecord)
 	w := c.begin(record, EventTCP)
 	common := entry.GetCommonProperties()
 	c.common(common, record, w)
-	w.Int(keyBytesReceived, toInt(entry.GetConnectionProperties().GetReceivedBytes()))
-	w.Int(keyBytesSent, toInt(entry.GetConnectionProperties().GetSentBytes()))
+	if bytes := entry.GetConnectionProperties(); bytes != nil {
+		w.Map.PutInt(keyBytesReceived, toInt(bytes.GetReceivedBytes()))
+		w.Map.PutInt(keyBytesSent, toInt(bytes.GetSentBytes()))
+	}
 
 	flags := Flags(common.GetResponseFlags())
 	setSeverity(record, tcpSeverity(flags))

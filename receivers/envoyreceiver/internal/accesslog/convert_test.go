@@ -115,7 +115,7 @@ func TestLargeMapsAreCutAndCounted(t *testing.T) {
 		tags["t"+strconv.Itoa(i)] = "v"
 		fields["f"+strconv.Itoa(i)] = "v"
 	}
-	peer, err := structpb.NewStruct(fields)
+	peer, err := structpb.NewStruct(map[string]any{"labels": fields})
 	require.NoError(t, err)
 	packed, err := anypb.New(peer)
 	require.NoError(t, err)
@@ -142,7 +142,7 @@ func TestPackedBombIsSkipped(t *testing.T) {
 		FilterStateObjects: map[string]*anypb.Any{"x": packed, "downstream_peer": packed},
 	}}, record)
 	require.Zero(t, record.Attributes().Len())
-	require.Equal(t, map[string]int64{attr.SkipFilterState: 2}, c.Tally.Skipped)
+	require.Equal(t, map[string]int64{attr.SkipFilterState: 1, "peer_too_large": 1}, c.Tally.Skipped)
 }
 
 func TestTimesOutOfRange(t *testing.T) {

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	alsdata "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
+
+	"github.com/otelcol-mesh/otelcol-mesh/internal/accesslog"
 )
 
 // flag pairs a short form, as text logs and Istio's metrics have it, with its field.
@@ -47,13 +49,6 @@ var allFlags = []flag{
 	{"DR", (*alsdata.ResponseFlags).GetDownstreamRemoteReset},
 }
 
-// failureFlags mean that the mesh, not the client, failed the request. DC and DR are the client's doing; DI, RFCF and
-// the like say how a request was served, not that it failed; RL, UAEX and IH come with a status code that tells.
-var failureFlags = []string{
-	"LH", "UH", "UT", "LR", "UR", "UF", "UC", "UO", "NR", "RLSE", "URX", "DPE", "UMSDR", "NFCF", "DT", "UPE", "NC", "OM",
-	"DF",
-}
-
 // Flags returns the short forms of the flags that are set, in the order of the protocol; nil if none is.
 func Flags(flags *alsdata.ResponseFlags) []string {
 	if flags == nil {
@@ -73,5 +68,5 @@ func isUnauthorized(flags *alsdata.ResponseFlags) bool {
 }
 
 func hasFailure(flags []string) bool {
-	return slices.ContainsFunc(flags, func(f string) bool { return slices.Contains(failureFlags, f) })
+	return slices.ContainsFunc(flags, accesslog.IsFailureFlag)
 }

@@ -14,10 +14,11 @@ import (
 	"github.com/otelcol-mesh/otelcol-mesh/receivers/envoyreceiver/internal/attr"
 )
 
-// Attributes that exporters still read beside their successors rpc.system.name and rpc.response.status_code.
+// Attributes that exporters still read beside their successors rpc.system.name, rpc.method and rpc.response.status_code.
 const (
-	keyRPCSystem = "rpc.system"
-	keyRPCCode   = "rpc.grpc.status_code"
+	keyRPCSystem  = "rpc.system"
+	keyRPCService = "rpc.service"
+	keyRPCCode    = "rpc.grpc.status_code"
 )
 
 // statusNames are the names of gRPC's status codes (grpc/grpc doc/statuscodes.md) by number.
@@ -42,6 +43,8 @@ func putGRPC(entry *alsdata.HTTPAccessLogEntry, w attr.Writer) {
 	w.Str(keyRPCSystem, "grpc")
 	path, _ := splitPath(request.GetPath())
 	if method, ok := strings.CutPrefix(path, "/"); ok && strings.Count(method, "/") == 1 {
+		service, _, _ := strings.Cut(method, "/")
+		w.Str(keyRPCService, service)
 		w.Str(string(semconv.RPCMethodKey), method)
 	}
 	if code, err := strconv.ParseUint(status, 10, 16); err == nil {

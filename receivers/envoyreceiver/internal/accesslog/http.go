@@ -40,7 +40,8 @@ func putRequest(request *alsdata.HTTPRequestProperties, w attr.Writer) {
 	w.Str(string(semconv.UserAgentOriginalKey), request.GetUserAgent())
 	w.Str(keyRequestID, request.GetRequestId())
 	w.Str(keyOriginalPath, request.GetOriginalPath())
-	w.Int(string(semconv.HTTPRequestBodySizeKey), toInt(request.GetRequestBodyBytes()))
+	// Envoy counts the bytes of every request, so here zero is told: access logs in text say it too.
+	w.Map.PutInt(string(semconv.HTTPRequestBodySizeKey), toInt(request.GetRequestBodyBytes()))
 	w.Int(keyRequestHeadersSize, toInt(request.GetRequestHeadersBytes()))
 	w.Int(keyUpstreamHeaderSent, toInt(request.GetUpstreamHeaderBytesSent()))
 	w.Int(keyDownstreamHeaderReceived, toInt(request.GetDownstreamHeaderBytesReceived()))
@@ -56,7 +57,7 @@ func putResponse(response *alsdata.HTTPResponseProperties, w attr.Writer) {
 	}
 	w.Int(string(semconv.HTTPResponseStatusCodeKey), int64(response.GetResponseCode().GetValue()))
 	w.Str(keyCodeDetails, response.GetResponseCodeDetails())
-	w.Int(string(semconv.HTTPResponseBodySizeKey), toInt(response.GetResponseBodyBytes()))
+	w.Map.PutInt(string(semconv.HTTPResponseBodySizeKey), toInt(response.GetResponseBodyBytes()))
 	w.Int(keyResponseHeadersSize, toInt(response.GetResponseHeadersBytes()))
 	w.Int(keyUpstreamHeaderReceived, toInt(response.GetUpstreamHeaderBytesReceived()))
 	w.Int(keyDownstreamHeaderSent, toInt(response.GetDownstreamHeaderBytesSent()))

@@ -32,9 +32,9 @@ func putFilterState(objects map[string]*anypb.Any, w attr.Writer) {
 	if len(objects) == 0 {
 		return
 	}
+	done := putPeers(objects, w)
 	for _, name := range keysWithin(objects, w) {
-		if side, ok := peerSide(name, objects); ok {
-			putPeer(side, objects[name], w)
+		if done.has(name) {
 			continue
 		}
 		if !putAny(w.Cut(prefixFilterState+name), objects[name], w) {

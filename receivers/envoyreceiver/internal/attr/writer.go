@@ -16,6 +16,10 @@ import (
 const (
 	// SkipFilterState is a filter state object of a type that has no faithful text form.
 	SkipFilterState = "filter_state_type"
+	// SkipPeer begins the reasons for peer metadata that cannot be read; package envoy's reason follows.
+	SkipPeer = "peer_"
+	// SkipPeerField is a field of peer metadata that this version does not know.
+	SkipPeerField = "peer_field"
 	// SkipMetadata is typed filter metadata of a type that has no faithful text form.
 	SkipMetadata = "metadata_type"
 	// SkipMapEntries are entries of a map beyond the limit.

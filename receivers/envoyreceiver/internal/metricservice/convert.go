@@ -4,10 +4,11 @@
 //
 //   - [Converter.Convert] walks the families of one message
 //   - point.go writes one data point of each kind
+//   - zone.go finds the zones that hide in the names of zone statistics
 //   - buckets.go turns Prometheus's cumulative buckets into OpenTelemetry's
 //   - tracker.go and series.go remember since when a cumulative series counts
 //
-// Names and labels stay as Envoy sends them.
+// Other names, and labels, stay as Envoy sends them.
 package metricservice
 
 import (
@@ -17,6 +18,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
+	"github.com/otelcol-mesh/otelcol-mesh/internal/envoy"
 	"github.com/otelcol-mesh/otelcol-mesh/receivers/envoyreceiver/internal/attr"
 )
 
@@ -37,6 +39,8 @@ type Converter struct {
 	Settings Settings
 	// Node remembers the sender's series.
 	Node *Node
+	// Zone is the sender's zone, as it spells it; empty if it told none.
+	Zone string
 	// Received is when the message arrived; it stands in for a missing timestamp.
 	Received time.Time
 	// Tally counts what was cut and skipped.
@@ -46,6 +50,8 @@ type Converter struct {
 	metrics map[metricKey]pmetric.Metric
 	// histograms are the names of the histograms in the message.
 	histograms map[string]struct{}
+	// zones are those in the name of the family at hand.
+	zones envoy.ZoneStat
 }
 
 // metricKey tells metrics apart within a message.
@@ -97,6 +103,7 @@ func (c *Converter) family(family *dto.MetricFamily, to pmetric.MetricSlice) int
 		return 0
 	}
 	points := 0
+	c.zones, _ = envoy.ParseZoneStat(family.GetName(), c.Zone) // Most names hold no zones, which the zero value says.
 	for _, metric := range family.GetMetric() {
 		if !c.supported(family, metric) {
 			c.Tally.Skip(attr.SkipMetric, 1)
@@ -134,13 +141,14 @@ func (c *Converter) supported(family *dto.MetricFamily, metric *dto.Metric) bool
 
 // metric returns the metric of a family, new or from earlier in the message.
 func (c *Converter) metric(family *dto.MetricFamily, to pmetric.MetricSlice) pmetric.Metric {
-	key := metricKey{name: family.GetName(), kind: family.GetType()}
+	name := c.metricName(family)
+	key := metricKey{name: name, kind: family.GetType()}
 	if m, ok := c.metrics[key]; ok {
 		return m
 	}
 	w := attr.Writer{Limits: c.Settings.Limits, Tally: &c.Tally}
 	m := to.AppendEmpty()
-	m.SetName(w.Cut(family.GetName()))
+	m.SetName(w.Cut(name))
 	m.SetDescription(w.Cut(family.GetHelp()))
 	m.SetUnit(w.Cut(family.GetUnit()))
 	switch family.GetType() {

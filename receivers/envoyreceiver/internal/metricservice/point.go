@@ -110,6 +110,7 @@ func (c *Converter) labels(metric *dto.Metric, attributes pcommon.Map) {
 		}
 		w.Str(w.Cut(label.GetName()), label.GetValue())
 	}
+	c.zoneAttributes(metric.GetLabel(), w)
 }
 
 // startQuery is what the start time of a point depends on.
