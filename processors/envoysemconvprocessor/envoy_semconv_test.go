@@ -10,7 +10,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component/componenttest"
-	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/otel/attribute"
@@ -19,16 +18,6 @@ import (
 
 	"github.com/otelcol-mesh/otelcol-mesh/processors/envoysemconvprocessor/internal/metadatatest"
 )
-
-func TestConfig(t *testing.T) {
-	cfg := createDefaultConfig().(*Config)
-	assert.Equal(t, &Config{KeepOriginalAttributes: false, SetSpanStatus: true}, cfg)
-	require.NoError(t, confmap.NewFromStringMap(map[string]any{
-		"keep_original_attributes": true, "set_span_status": false,
-	}).Unmarshal(cfg))
-	assert.Equal(t, &Config{KeepOriginalAttributes: true, SetSpanStatus: false}, cfg)
-	assert.ErrorContains(t, confmap.NewFromStringMap(map[string]any{"keep_originals": true}).Unmarshal(cfg), "keep_originals")
-}
 
 func TestStatusThatIsSetStays(t *testing.T) {
 	for _, code := range []ptrace.StatusCode{ptrace.StatusCodeOk, ptrace.StatusCodeError} {

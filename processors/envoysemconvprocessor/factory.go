@@ -33,7 +33,7 @@ func NewFactory() processor.Factory {
 func createTraces(
 	ctx context.Context, set processor.Settings, cfg component.Config, next consumer.Traces,
 ) (processor.Traces, error) {
-	p, err := newEnvoySemconv(set, cfg.(*Config))
+	p, err := newSpans(set, cfg.(*Config))
 	if err != nil {
 		return nil, err
 	}

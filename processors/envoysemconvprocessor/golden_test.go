@@ -23,11 +23,14 @@ import (
 // spanCases name the folders of testdata whose input is spans.
 var spanCases = []string{
 	"kiali_bookinfo", "grpc", "status_503_unset", "downstream_disconnect", "gateway", "new_encoding", "both_encodings",
-	"unparsable", "not_envoy", "keep_originals",
+	"unparsable", "not_envoy", "keep_originals", "keep_originals_list", "new_encoding_only", "errors", "protocols",
+	"span_names", "double_spans_prefer_proxy", "double_spans_prefer_application", "double_spans_keep",
 }
 
 // logCases name the folders of testdata whose input is log records.
-var logCases = []string{"logs_istio", "logs_not_envoy"}
+var logCases = []string{
+	"logs_istio", "logs_not_envoy", "logs_istio_text", "logs_istio_json", "logs_ztunnel", "logs_hostile", "logs_bodies_off",
+}
 
 func TestSpans(t *testing.T) {
 	for _, name := range spanCases {
@@ -54,6 +57,10 @@ func TestLogs(t *testing.T) {
 			require.NoError(t, err)
 
 			actual := runLogs(t, componenttest.NewTelemetry(), loadConfig(t, name), input)
+			if *update {
+				require.NoError(t, golden.WriteLogsToFile(filepath.Join("testdata", name, "expected.yaml"), actual))
+			}
+			requireSame(t, expected, actual)
 			require.NoError(t, plogtest.CompareLogs(expected, actual))
 			again := runLogs(t, componenttest.NewTelemetry(), loadConfig(t, name), actual)
 			require.NoError(t, plogtest.CompareLogs(expected, again), "a second pass must change nothing")

@@ -49,12 +49,34 @@ func TestTheCallerIsKeptBesideAnotherClient(t *testing.T) {
 	}
 }
 
+// Where two attributes tell one fact, the first one counts.
+func TestTheURLNamesTheServer(t *testing.T) {
+	got := translated(t, ptrace.SpanKindServer, map[string]any{
+		"http.url": "http://h:80/a.B/C", "grpc.authority": "g:90", "grpc.path": "/a.B/C", "grpc.status_code": "0",
+	})
+	assert.Equal(t, "h", got["server.address"])
+	assert.Equal(t, int64(80), got["server.port"])
+}
+
+// An Envoy that is told not to name its scope is known by its resource.
+func TestEnvoyWithoutScope(t *testing.T) {
+	for sdk, want := range map[string]any{"envoy": int64(200), "opentelemetry": "200"} {
+		td := ptrace.NewTraces()
+		rs := td.ResourceSpans().AppendEmpty()
+		rs.Resource().Attributes().PutStr("telemetry.sdk.name", sdk)
+		span := rs.ScopeSpans().AppendEmpty().Spans().AppendEmpty()
+		span.Attributes().PutStr("http.response.status_code", "200")
+		got := spanOf(runTraces(t, componenttest.NewTelemetry(), createDefaultConfig().(*Config), td)).Attributes().AsRaw()
+		assert.Equal(t, map[string]any{"http.response.status_code": want}, got)
+	}
+}
+
 // Envoy writes 0 for no response under the new name as well.
 func TestNoResponseUnderTheNewName(t *testing.T) {
 	for name, tt := range map[string]struct{ in, want map[string]any }{
 		"new name":         {map[string]any{"http.response.status_code": "0", "response_flags": "UH"}, map[string]any{"envoy.response.flags": "UH", "error.type": "UH"}},
-		"as a number":      {map[string]any{"http.response.status_code": 0}, map[string]any{}},
-		"both":             {map[string]any{"http.response.status_code": "0", "http.status_code": "0"}, map[string]any{}},
+		"as a number":      {map[string]any{"http.response.status_code": 0}, map[string]any{"error.type": "_OTHER"}},
+		"both":             {map[string]any{"http.response.status_code": "0", "http.status_code": "0"}, map[string]any{"error.type": "_OTHER"}},
 		"the legacy knows": {map[string]any{"http.response.status_code": "0", "http.status_code": "200"}, map[string]any{"http.response.status_code": int64(200)}},
 		"a response":       {map[string]any{"http.response.status_code": "200"}, map[string]any{"http.response.status_code": int64(200)}},
 	} {

@@ -27,9 +27,14 @@ type TelemetryBuilder struct {
 	mu                                         sync.Mutex
 	registrations                              []metric.Registration
 	ProcessorEnvoySemconvConflictingAttributes metric.Int64Counter
+	ProcessorEnvoySemconvDoubleSpans           metric.Int64Counter
+	ProcessorEnvoySemconvForgottenSpans        metric.Int64Counter
+	ProcessorEnvoySemconvNamedSpans            metric.Int64Counter
 	ProcessorEnvoySemconvNormalizedLogRecords  metric.Int64Counter
 	ProcessorEnvoySemconvNormalizedSpans       metric.Int64Counter
+	ProcessorEnvoySemconvParsedBodies          metric.Int64Counter
 	ProcessorEnvoySemconvUnparsedAttributes    metric.Int64Counter
+	ProcessorEnvoySemconvUnparsedBodies        metric.Int64Counter
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -67,6 +72,24 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{attribute}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ProcessorEnvoySemconvDoubleSpans, err = builder.meter.Int64Counter(
+		"otelcol_processor_envoy_semconv_double_spans",
+		metric.WithDescription("Client and server spans of the side that is not preferred, by whether the preferred span of the same end of the call was seen and they became internal spans; pod_unknown counts those of either side whose pod nothing names. [Alpha]"),
+		metric.WithUnit("{span}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorEnvoySemconvForgottenSpans, err = builder.meter.Int64Counter(
+		"otelcol_processor_envoy_semconv_forgotten_spans",
+		metric.WithDescription("Spans that were forgotten before their time because max_remembered was reached; the other span of the end, if there is one, stays a client or server span. [Alpha]"),
+		metric.WithUnit("{span}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorEnvoySemconvNamedSpans, err = builder.meter.Int64Counter(
+		"otelcol_processor_envoy_semconv_named_spans",
+		metric.WithDescription("Spans of Envoy named by the semantic conventions (span_name of semconv), by what the name was made of; over_limit says that max_span_names was reached and the name is the method alone. [Alpha]"),
+		metric.WithUnit("{span}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ProcessorEnvoySemconvNormalizedLogRecords, err = builder.meter.Int64Counter(
 		"otelcol_processor_envoy_semconv_normalized_log_records",
 		metric.WithDescription("Access log records recognized as Envoy's and normalized. [Development]"),
@@ -79,10 +102,22 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{span}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ProcessorEnvoySemconvParsedBodies, err = builder.meter.Int64Counter(
+		"otelcol_processor_envoy_semconv_parsed_bodies",
+		metric.WithDescription("Bodies of access log records that were read, by the format that they were in. [Development]"),
+		metric.WithUnit("{record}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ProcessorEnvoySemconvUnparsedAttributes, err = builder.meter.Int64Counter(
 		"otelcol_processor_envoy_semconv_unparsed_attributes",
 		metric.WithDescription("Attributes that could not be translated and were left as they came. [Alpha]"),
 		metric.WithUnit("{attribute}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorEnvoySemconvUnparsedBodies, err = builder.meter.Int64Counter(
+		"otelcol_processor_envoy_semconv_unparsed_bodies",
+		metric.WithDescription("Bodies of log records that look like access logs and could not be read, or not whole; they stay as they are. [Development]"),
+		metric.WithUnit("{record}"),
 	)
 	errs = errors.Join(errs, err)
 	return &builder, errs

@@ -20,10 +20,24 @@ func TestSetupTelemetry(t *testing.T) {
 	require.NoError(t, err)
 	defer tb.Shutdown()
 	tb.ProcessorEnvoySemconvConflictingAttributes.Add(context.Background(), 1)
+	tb.ProcessorEnvoySemconvDoubleSpans.Add(context.Background(), 1)
+	tb.ProcessorEnvoySemconvForgottenSpans.Add(context.Background(), 1)
+	tb.ProcessorEnvoySemconvNamedSpans.Add(context.Background(), 1)
 	tb.ProcessorEnvoySemconvNormalizedLogRecords.Add(context.Background(), 1)
 	tb.ProcessorEnvoySemconvNormalizedSpans.Add(context.Background(), 1)
+	tb.ProcessorEnvoySemconvParsedBodies.Add(context.Background(), 1)
 	tb.ProcessorEnvoySemconvUnparsedAttributes.Add(context.Background(), 1)
+	tb.ProcessorEnvoySemconvUnparsedBodies.Add(context.Background(), 1)
 	AssertEqualProcessorEnvoySemconvConflictingAttributes(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorEnvoySemconvDoubleSpans(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorEnvoySemconvForgottenSpans(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorEnvoySemconvNamedSpans(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorEnvoySemconvNormalizedLogRecords(t, testTel,
@@ -32,7 +46,13 @@ func TestSetupTelemetry(t *testing.T) {
 	AssertEqualProcessorEnvoySemconvNormalizedSpans(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorEnvoySemconvParsedBodies(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorEnvoySemconvUnparsedAttributes(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorEnvoySemconvUnparsedBodies(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 

@@ -8,7 +8,11 @@
 //   - [Normalize]: the attributes by semantic conventions, and whether the call failed
 package rules
 
-import "github.com/otelcol-mesh/otelcol-mesh/internal/envoy"
+import (
+	"strings"
+
+	"github.com/otelcol-mesh/otelcol-mesh/internal/envoy"
+)
 
 // Kind is what the rules need to know of a span's kind.
 type Kind uint8
@@ -38,17 +42,30 @@ type Call struct {
 	Kind Kind
 	// Log is true for an access log record.
 	Log bool
+	// FromEnvoyScope is true for a span whose instrumentation scope or SDK is Envoy's tracer.
+	FromEnvoyScope bool
+	// TextNumbers is true for such a span if it has a number by semantic conventions as a text.
+	TextNumbers bool
+	// StatusError is true for a span whose status came as ERROR.
+	StatusError bool
+	// StartTold is true for a log record whose timestamp says what the attribute start_time says.
+	StartTold bool
 
 	text    [numKeys]string
 	present uint64
 	badType uint64
 	semconv conventions
+	// location is the URL in its parts, once it was split.
+	location url
 }
 
 // conventions is the part of an item's semantic conventions that the rules depend on. Numbers are kept as text.
 type conventions struct {
 	method, statusCode, url, peerAddress, peerPort, rpcSystem, clientAddress string
-	present                                                                  bool
+	route, template                                                          string
+	// nodeID, cluster and routeName are Envoy's own facts under the names that this processor gives them.
+	nodeID, cluster, routeName string
+	present                    bool
 }
 
 // Reset makes the call ready for the next item.
@@ -71,7 +88,7 @@ func (c *Call) SetBadType(key Key) {
 }
 
 // SemconvField returns where to note the value of a semantic convention that the rules depend on, nil if they do not.
-// Asking for one marks the item as encoded with the new names.
+// Asking for one that Envoy writes marks the item as encoded with the new names.
 func (c *Call) SemconvField(name string) *string {
 	s := &c.semconv
 	var field *string
@@ -90,6 +107,16 @@ func (c *Call) SemconvField(name string) *string {
 		return &s.rpcSystem
 	case clientAddress:
 		return &s.clientAddress
+	case httpRoute:
+		return &s.route
+	case urlTemplate:
+		return &s.template
+	case envoyNodeID:
+		return &s.nodeID
+	case envoyUpstreamCluster:
+		return &s.cluster
+	case envoyRouteName:
+		return &s.routeName
 	default:
 		return nil
 	}
@@ -109,7 +136,49 @@ func (c *Call) IsFromEnvoy() bool {
 			return true
 		}
 	}
-	return c.Log && c.has(KeyResponseFlags) && c.has(KeyStatusCode)
+	if c.Log {
+		return c.has(KeyResponseFlags) && c.has(KeyStatusCode)
+	}
+	// With emit_legacy_tags off, Envoy's tracer writes no tag that has no new name, component included. What is left
+	// to know it by is its scope, and that its numbers are texts. Once normalized they are numbers, so that a second
+	// pass does not take the span for a fresh one.
+	return c.FromEnvoyScope && c.TextNumbers
+}
+
+// IsProxy reports whether a proxy made the item, be it as Envoy sent it or as this processor left it.
+func (c *Call) IsProxy() bool {
+	return c.FromEnvoyScope || c.semconv.nodeID != "" || c.semconv.cluster != "" || c.IsFromEnvoy()
+}
+
+// IsSidecar reports whether the proxy that made the item is known to be the sidecar of an application: by its node id,
+// or for a SERVER span by a cluster that leads to the application beside it. A gateway or a waypoint is a hop of its
+// own.
+func (c *Call) IsSidecar() bool {
+	return strings.HasPrefix(c.nodeID(), "sidecar~") ||
+		(c.Kind == KindServer && strings.HasPrefix(c.cluster(), "inbound|"))
+}
+
+// Pod returns the name of the proxy's pod as its node id tells it, "" if it does not.
+func (c *Call) Pod() string {
+	node, err := envoy.ParseNodeID(c.nodeID())
+	if err != nil {
+		return ""
+	}
+	return node.Pod
+}
+
+func (c *Call) nodeID() string {
+	if c.text[KeyNodeID] != "" {
+		return c.text[KeyNodeID]
+	}
+	return c.semconv.nodeID
+}
+
+func (c *Call) cluster() string {
+	if c.text[KeyUpstreamCluster] != "" {
+		return c.text[KeyUpstreamCluster]
+	}
+	return c.semconv.cluster
 }
 
 // Encoding returns which names the item came with, judged by the attributes that have two.

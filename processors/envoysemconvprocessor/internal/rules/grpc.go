@@ -39,17 +39,18 @@ func (g grpcCode) isServerError() bool {
 // grpc writes the attributes of a gRPC call, and returns its status. rpc.system, rpc.service and rpc.grpc.status_code
 // are deprecated, but they are what exporters read today.
 func grpc(c *Call, out *Output) grpcCode {
-	out.rename("envoy.grpc.message", c.text[KeyGRPCMessage])
-	out.rename("envoy.grpc.content_type", c.text[KeyGRPCContentType])
-	out.rename("envoy.grpc.timeout", c.text[KeyGRPCTimeout])
+	out.move("envoy.grpc.message", c, KeyGRPCMessage)
+	out.move("envoy.grpc.content_type", c, KeyGRPCContentType)
+	out.move("envoy.grpc.timeout", c, KeyGRPCTimeout)
 	if !c.isGRPC() {
-		out.rename("envoy.grpc.path", c.text[KeyGRPCPath])
-		out.rename("envoy.grpc.authority", c.text[KeyGRPCAuthority])
+		out.move("envoy.grpc.path", c, KeyGRPCPath)
+		out.move("envoy.grpc.authority", c, KeyGRPCAuthority)
 		return grpcCode{}
 	}
 	out.derive(rpcSystemName, "grpc")
 	out.derive(rpcSystem, "grpc")
 	authority(out, c.text[KeyGRPCAuthority], "envoy.grpc.authority")
+	out.Repeats = true // of what the URL told
 	path := c.grpcPath()
 	if service, _, ok := splitGRPCPath(path); ok {
 		out.derive(rpcService, service)
@@ -82,8 +83,8 @@ func (c *Call) grpcPath() string {
 	if path := c.text[KeyGRPCPath]; path != "" {
 		return path
 	}
-	if u, ok := splitURL(c.url()); ok {
-		return u.path
+	if c.location.host != "" {
+		return c.location.path
 	}
 	path, _, _ := strings.Cut(c.text[KeyPath], "?")
 	return path

@@ -5,7 +5,7 @@ package rules
 // Key is an attribute that Envoy sends under a name of its own.
 type Key uint8
 
-// The keys. Those after the gRPC ones occur on access logs only.
+// The keys. Those after the gRPC ones occur on access logs only, but for the route's name.
 const (
 	KeyNone Key = iota
 	KeyComponent
@@ -47,9 +47,25 @@ const (
 	KeyDownstreamAddress
 	KeyServerName
 	KeyRouteName
+	KeyStartTime
+	KeyForwardedFor
+	KeyDownstreamDirect
+	KeyDownstreamFailure
+	KeyPeerSAN
+	KeyLocalSAN
+	KeyTLSVersion
+	KeyStreamID
+	KeyAttempts
+	KeyUpstreamWireSent
+	KeyUpstreamWireReceived
+	KeyDownstreamWireSent
+	KeyDownstreamWireReceived
 
 	numKeys
 )
+
+// NumKeys is how many keys there are, [KeyNone] included.
+const NumKeys = int(numKeys)
 
 // SpanKey returns the key of a span attribute, [KeyNone] for one that is not Envoy's. The names are those of Envoy's
 // source/common/tracing/common_values.h.
@@ -87,6 +103,9 @@ func SpanKey(name string) Key {
 		return KeyRetryCount
 	case "error":
 		return KeyError
+	case "route_name":
+		// No tag of Envoy's, but what users name the one for %ROUTE_NAME% after Istio's access log.
+		return KeyRouteName
 	}
 	return protocolKey(name)
 }
@@ -126,50 +145,4 @@ func IsNumber(name string) bool {
 		return true
 	}
 	return false
-}
-
-// LogKey returns the key of an access log attribute: those of spans, and the names of Istio's default JSON format
-// (istio/istio pilot/pkg/model/telemetry_logging.go), which users repeat as labels of an OpenTelemetry access log.
-func LogKey(name string) Key {
-	switch name {
-	case "method":
-		return KeyMethod
-	case "path":
-		return KeyPath
-	case "authority":
-		return KeyAuthority
-	case "protocol":
-		return KeyProtocol
-	case "response_code":
-		return KeyStatusCode
-	case "response_code_details":
-		return KeyResponseCodeDetails
-	case "connection_termination_details":
-		return KeyConnectionTermination
-	case "upstream_transport_failure_reason":
-		return KeyTransportFailure
-	case "bytes_received":
-		return KeyRequestSize
-	case "bytes_sent":
-		return KeyResponseSize
-	case "duration":
-		return KeyDuration
-	case "upstream_service_time":
-		return KeyUpstreamServiceTime
-	case "request_id":
-		return KeyRequestID
-	case "upstream_host":
-		return KeyUpstreamAddress
-	case "upstream_local_address":
-		return KeyUpstreamLocalAddress
-	case "downstream_local_address":
-		return KeyDownstreamLocalAddress
-	case "downstream_remote_address":
-		return KeyDownstreamAddress
-	case "requested_server_name":
-		return KeyServerName
-	case "route_name":
-		return KeyRouteName
-	}
-	return SpanKey(name)
 }

@@ -5,8 +5,6 @@ package rules
 import (
 	"strconv"
 	"strings"
-
-	"github.com/otelcol-mesh/otelcol-mesh/internal/envoy"
 )
 
 // Normalize fills out with what the call's attributes are by semantic conventions. Call it for items of Envoy only,
@@ -21,11 +19,12 @@ func Normalize(c *Call, out *Output) {
 	if c.Log {
 		accessLog(c, out)
 	} else {
+		out.move(envoyRouteName, c, KeyRouteName)
 		peer(c, out)
 	}
-	status := response(c, out)
-	code := grpc(c, out)
-	failure(c, out, status, code)
+	out.status = response(c, out)
+	out.grpc = grpc(c, out)
+	failure(c, out)
 }
 
 func leaveBadTypes(c *Call, out *Output) {
@@ -44,16 +43,16 @@ func proxy(c *Call, out *Output) {
 	if c.has(KeyComponent) && c.text[KeyComponent] != "proxy" {
 		out.retain(KeyComponent)
 	}
-	out.rename("envoy.node.id", c.text[KeyNodeID])
-	out.rename("envoy.zone", c.text[KeyZone])
-	out.rename("envoy.downstream.cluster", c.text[KeyDownstreamCluster])
-	out.rename("envoy.response.flags", c.text[KeyResponseFlags])
-	out.rename("envoy.request.id", c.text[KeyRequestID])
-	out.rename("envoy.client_trace.id", c.text[KeyClientTraceID])
+	out.move(envoyNodeID, c, KeyNodeID)
+	out.move("envoy.zone", c, KeyZone)
+	out.move("envoy.downstream.cluster", c, KeyDownstreamCluster)
+	out.move("envoy.response.flags", c, KeyResponseFlags)
+	out.move("envoy.request.id", c, KeyRequestID)
+	out.move("envoy.client_trace.id", c, KeyClientTraceID)
 	// Istio ends alt_stat_name with a delimiter for its own statistics. What remains is the cluster's name again
 	// unless somebody chose another one, and saying it twice helps nobody.
 	cluster := c.text[KeyUpstreamCluster]
-	out.rename("envoy.upstream.cluster", cluster)
+	out.move(envoyUpstreamCluster, c, KeyUpstreamCluster)
 	if name := strings.TrimRight(c.text[KeyUpstreamClusterName], ";"); name != cluster {
 		out.rename("envoy.upstream.cluster.name", name)
 	}
@@ -61,11 +60,11 @@ func proxy(c *Call, out *Output) {
 
 // request writes method, user agent, sizes and retries.
 func request(c *Call, out *Output) {
-	out.rename(userAgentOriginal, c.text[KeyUserAgent])
+	out.move(userAgentOriginal, c, KeyUserAgent)
 	method(c, out)
 	received, sent := httpRequestBodySize, httpResponseBodySize
-	if c.Log && !c.isHTTP() {
-		received, sent = "envoy.bytes.received", "envoy.bytes.sent"
+	if c.Log && !c.IsHTTPLog() {
+		received, sent = envoyBytesReceived, envoyBytesSent
 	}
 	count(c, out, KeyRequestSize, received)
 	count(c, out, KeyResponseSize, sent)
@@ -77,11 +76,11 @@ func request(c *Call, out *Output) {
 func method(c *Call, out *Output) {
 	m := c.text[KeyMethod]
 	if m == "" || isKnownMethod(m) {
-		out.rename(httpRequestMethod, m)
+		out.move(httpRequestMethod, c, KeyMethod)
 		return
 	}
 	out.rename(httpRequestMethod, "_OTHER")
-	out.rename(httpRequestMethodOriginal, m)
+	out.move(httpRequestMethodOriginal, c, KeyMethod)
 	out.follow()
 }
 
@@ -130,12 +129,16 @@ func location(c *Call, out *Output) {
 		return
 	}
 	u, ok := splitURL(full)
+	c.location = u
+	if clean := withoutCredentials(c.text[KeyURL]); clean != c.text[KeyURL] {
+		out.rename(urlFull, clean)
+	} else {
+		out.move(urlFull, c, KeyURL)
+	}
 	if !ok {
-		out.rename(urlFull, withoutCredentials(c.text[KeyURL]))
 		out.Unparsed[BadURL]++
 		return
 	}
-	out.rename(urlFull, withoutCredentials(c.text[KeyURL]))
 	out.derive(urlScheme, u.scheme)
 	out.derive(urlPath, u.path)
 	out.derive(urlQuery, u.query)
@@ -172,43 +175,20 @@ func response(c *Call, out *Output) int64 {
 		status = 0
 	case ok && status > 0:
 		out.renameInt(httpResponseStatusCode, status)
+	case ok:
+		out.noResponse = true
 	}
 	if c.semconv.statusCode == "" {
 		return status
 	}
 	if c.semconv.statusCode == "0" {
 		out.DropStatusCode = true
+		out.noResponse = status == 0
 		return status
 	}
 	if n, err := strconv.ParseInt(c.semconv.statusCode, 10, 64); err == nil {
+		out.noResponse = false
 		return n
 	}
 	return status
-}
-
-// failure decides whether the call failed, and names the kind of error. What gRPC says about a call counts more than
-// its HTTP status, which is 200 for nearly all of them.
-func failure(c *Call, out *Output, status int64, code grpcCode) {
-	if c.has(KeyError) && c.text[KeyError] != "true" {
-		out.retain(KeyError)
-	}
-	flag := envoy.FirstResponseFlag(c.text[KeyResponseFlags])
-	kind := ""
-	switch {
-	case code.known && code.number != 0:
-		if c.Kind == KindServer && !code.isServerError() {
-			return
-		}
-		kind = code.name()
-	case status >= 500, status >= 400 && c.Kind == KindClient:
-		kind = strconv.FormatInt(status, 10)
-	case status == 0 && flag != "":
-		kind = flag
-	case c.text[KeyError] == "true" && !code.known:
-		kind = "_OTHER"
-	default:
-		return
-	}
-	out.Failed = true
-	out.derive(errorType, kind)
 }

@@ -23,13 +23,15 @@ const (
 	Text ValueType = iota
 	Int
 	Double
+	// List is a list of one text, as the semantic conventions ask for headers.
+	List
 )
 
 // Attribute is one attribute to write.
 type Attribute struct {
 	Name string
 	Type ValueType
-	// Text, Int and Double hold the value of the type that they are named for.
+	// Text, Int and Double hold the value of the type that they are named for; Text is also the one of a list.
 	Text   string
 	Int    int64
 	Double float64
@@ -38,6 +40,9 @@ type Attribute struct {
 	// Follows marks a value that belongs to the attribute before it, as a port belongs to its address: it is to be
 	// written only if the item holds that attribute with the value given there.
 	Follows bool
+	// Source is the attribute of Envoy's that holds just this text, [KeyNone] if there is none: its value may be moved
+	// instead of copied.
+	Source Key
 }
 
 // Output is what the rules say about one item. It is reused: its slices are valid until the next [Normalize].
@@ -51,6 +56,8 @@ type Output struct {
 	DropNetworkPeer bool
 	// DropStatusCode reports that http.response.status_code is 0, which is how Envoy says that there was no response.
 	DropStatusCode bool
+	// Repeats reports that a name may be among Attributes twice; the first one counts.
+	Repeats bool
 	// Conflicts counts values whose semantic convention was present with another value, as far as no attribute to
 	// write shows it.
 	Conflicts int64
@@ -58,6 +65,13 @@ type Output struct {
 	Unparsed [NumReasons]int64
 
 	keep uint64
+	// status is the HTTP status that counts, 0 for none; grpc is the status of gRPC.
+	status int64
+	grpc   grpcCode
+	// noResponse reports that the item says in so many words that there was no HTTP status.
+	noResponse bool
+	// path is where a template is built.
+	path []byte
 }
 
 // Keeps reports whether an attribute must stay under its original name although originals are dropped, as it could
@@ -67,13 +81,20 @@ func (o *Output) Keeps(key Key) bool {
 }
 
 func (o *Output) reset() {
-	*o = Output{Attributes: o.Attributes[:0]}
+	*o = Output{Attributes: o.Attributes[:0], path: o.path[:0]}
 }
 
 // rename writes a text under another name; an empty one says nothing.
 func (o *Output) rename(name, text string) {
 	if text != "" {
 		o.Attributes = append(o.Attributes, Attribute{Name: name, Text: text})
+	}
+}
+
+// move writes a text of Envoy's as it is under another name; see [Attribute.Source].
+func (o *Output) move(name string, c *Call, key Key) {
+	if text := c.text[key]; text != "" {
+		o.Attributes = append(o.Attributes, Attribute{Name: name, Text: text, Source: key})
 	}
 }
 

@@ -13,9 +13,10 @@ import (
 // repeats the upstream's address. Only upstream_address is ever the callee.
 func peer(c *Call, out *Output) {
 	upstream := c.text[KeyUpstreamAddress]
+	portInPeer := c.portInPeerAddress() && (upstream == "" || sameAddress(upstream, c.semconv.peerAddress))
 	calleeKnown := c.Kind == KindClient && writeAddress(out, upstream, networkPeerAddress, networkPeerPort, false)
 	if !calleeKnown {
-		out.rename("envoy.upstream.address", upstream)
+		out.move("envoy.upstream.address", c, KeyUpstreamAddress)
 	}
 	downstream := c.text[KeyPeerAddress]
 	switch {
@@ -23,12 +24,28 @@ func peer(c *Call, out *Output) {
 		client(c, out, downstream)
 	case sameAddress(downstream, upstream):
 	default:
-		out.rename("envoy.downstream.address", downstream)
+		out.move("envoy.downstream.address", c, KeyPeerAddress)
 	}
-	if networkPeerIsDownstream(c) {
+	switch {
+	case networkPeerIsDownstream(c):
 		out.DropNetworkPeer = true
 		out.derive("envoy.downstream.address", c.networkPeer())
+	case portInPeer:
+		// It is written again in two attributes.
+		out.DropNetworkPeer = true
+		if !calleeKnown {
+			writeAddress(out, c.semconv.peerAddress, networkPeerAddress, networkPeerPort, false)
+		}
 	}
+}
+
+// portInPeerAddress reports whether network.peer.address holds a port, as Envoy writes it on the span of an attempt.
+func (c *Call) portInPeerAddress() bool {
+	if c.semconv.peerAddress == "" || c.semconv.peerPort != "" {
+		return false
+	}
+	_, port, ok := envoy.ParseAddress(c.semconv.peerAddress)
+	return ok && port > 0
 }
 
 // networkPeer returns network.peer.address with its port, if known.
@@ -53,8 +70,12 @@ func client(c *Call, out *Output, address string) {
 		out.rename("envoy.downstream.address", address)
 		return
 	}
+	first := len(out.Attributes)
 	if !writeAddress(out, address, clientAddress, clientPort, true) {
 		out.derive(clientAddress, address)
+	}
+	if len(out.Attributes) > first && out.Attributes[first].Text == c.text[KeyPeerAddress] {
+		out.Attributes[first].Source = KeyPeerAddress
 	}
 }
 

@@ -64,11 +64,50 @@ func TestIsFromEnvoy(t *testing.T) {
 		"flags and code on a span":   {call(KindServer, false, "response_flags", "-", "http.status_code", "200"), false},
 		"code alone on a log":        {call(KindOther, true, "response_code", "200"), false},
 		"access log names on a span": {call(KindServer, false, "response_code", "200", "response_flags", "-"), false},
+		"new names, Envoy's scope":   {scoped("http.response.status_code", "200"), true},
+		"numbers that are numbers":   {scopedNumbers("http.response.status_code", "200"), false},
+		"new names, no scope":        {call(KindServer, false, "http.response.status_code", "200"), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			assert.Equal(t, tt.want, tt.call.IsFromEnvoy())
 		})
 	}
+}
+
+// scoped returns a call of Envoy's tracer with numbers as texts, scopedNumbers one whose numbers are numbers.
+func scoped(pairs ...string) *Call {
+	c := scopedNumbers(pairs...)
+	c.TextNumbers = true
+	return c
+}
+
+func scopedNumbers(pairs ...string) *Call {
+	c := call(KindServer, false, pairs...)
+	c.FromEnvoyScope = true
+	return c
+}
+
+func TestIsSidecar(t *testing.T) {
+	for name, tt := range map[string]struct {
+		call *Call
+		want bool
+	}{
+		"sidecar":             {call(KindClient, false, "node_id", "sidecar~10.0.0.1~p.ns~ns.svc.cluster.local"), true},
+		"sidecar, translated": {call(KindClient, false, "envoy.node.id", "sidecar~10.0.0.1~p.ns~ns.svc.cluster.local"), true},
+		"gateway":             {call(KindClient, false, "node_id", "router~10.0.0.1~p.ns~ns.svc.cluster.local"), false},
+		"waypoint":            {call(KindServer, false, "node_id", "waypoint~10.0.0.1~p.ns~x", "upstream_cluster", "inbound-vip|80|http|h"), false},
+		"inbound":             {call(KindServer, false, "upstream_cluster", "inbound|80||"), true},
+		"inbound, translated": {call(KindServer, false, "envoy.upstream.cluster", "inbound|80||"), true},
+		"inbound at a client": {call(KindClient, false, "upstream_cluster", "inbound|80||"), false},
+		"outbound":            {call(KindClient, false, "upstream_cluster", "outbound|80||h"), false},
+		"unknown":             {scoped("http.response.status_code", "200"), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			assert.Equal(t, tt.want, tt.call.IsSidecar())
+			assert.True(t, tt.call.IsProxy())
+		})
+	}
+	assert.False(t, call(KindServer, false, "http.request.method", "GET").IsProxy())
 }
 
 func TestPeer(t *testing.T) {
@@ -125,6 +164,41 @@ func TestPeer(t *testing.T) {
 			true,
 		},
 		"new names, attempt": {KindClient, pairs{"network.peer.address", "10.0.0.2"}, map[string]string{}, false},
+		"new names, attempt with port": {
+			KindClient,
+			pairs{"network.peer.address", "10.0.0.2:80"},
+			map[string]string{"network.peer.address": "10.0.0.2", "network.peer.port": "80"},
+			true,
+		},
+		"new names, attempt over IPv6": {
+			KindClient,
+			pairs{"network.peer.address", "[fd00::2]:80"},
+			map[string]string{"network.peer.address": "fd00::2", "network.peer.port": "80"},
+			true,
+		},
+		"new names, attempt to a socket": {
+			KindClient, pairs{"network.peer.address", "/run/s:80"}, map[string]string{}, false,
+		},
+		"new names, server with port": {
+			KindServer,
+			pairs{"network.peer.address", "10.0.0.2:80"},
+			map[string]string{
+				"client.address": "10.0.0.2", "client.port": "80", "network.peer.address": "10.0.0.2", "network.peer.port": "80",
+			},
+			true,
+		},
+		"both names, attempt with port": {
+			KindClient,
+			pairs{"network.peer.address", "10.0.0.2:80", "peer.address", "10.0.0.2:80", "upstream_address", "10.0.0.2:80"},
+			map[string]string{"network.peer.address": "10.0.0.2", "network.peer.port": "80"},
+			true,
+		},
+		"both names, attempt of another writer": {
+			KindClient,
+			pairs{"network.peer.address", "10.0.0.3:80", "peer.address", "10.0.0.2:80", "upstream_address", "10.0.0.2:80"},
+			map[string]string{"network.peer.address": "10.0.0.2", "network.peer.port": "80"},
+			false, // it stays, and is a conflict
+		},
 		"both names": {
 			KindClient,
 			pairs{"network.peer.address", "10.0.0.1", "peer.address", "10.0.0.1"},
@@ -152,39 +226,14 @@ func TestPeer(t *testing.T) {
 	}
 }
 
-func TestFailure(t *testing.T) {
-	type pairs = []string
-	for name, tt := range map[string]struct {
-		kind Kind
-		in   pairs
-		want string // error.type, empty for success
-	}{
-		"server 200":                   {KindServer, pairs{"http.status_code", "200", "response_flags", "-"}, ""},
-		"server 499":                   {KindServer, pairs{"http.status_code", "499", "response_flags", "DC"}, ""},
-		"server 500":                   {KindServer, pairs{"http.status_code", "500"}, "500"},
-		"client 399":                   {KindClient, pairs{"http.status_code", "399"}, ""},
-		"client 400":                   {KindClient, pairs{"http.status_code", "400"}, "400"},
-		"other kind 400":               {KindOther, pairs{"http.status_code", "400"}, ""},
-		"flags without code":           {KindServer, pairs{"http.status_code", "0", "response_flags", "UF,URX"}, "UF"},
-		"code absent":                  {KindServer, pairs{"response_flags", "NR"}, "NR"},
-		"nothing":                      {KindServer, pairs{"response_flags", "-"}, ""},
-		"error tag":                    {KindServer, pairs{"http.status_code", "0", "error", "true"}, "_OTHER"},
-		"new code wins over no code":   {KindServer, pairs{"http.response.status_code", "502"}, "502"},
-		"new code wins over old":       {KindServer, pairs{"http.response.status_code", "200", "http.status_code", "502"}, ""},
-		"new code that is none":        {KindServer, pairs{"http.response.status_code", "x", "http.status_code", "502"}, "502"},
-		"gRPC OK":                      {KindClient, pairs{"http.status_code", "200", "grpc.status_code", "0"}, ""},
-		"gRPC OK beside the error tag": {KindClient, pairs{"grpc.status_code", "0", "error", "true"}, ""},
-		"gRPC answer":                  {KindServer, pairs{"grpc.status_code", "5", "error", "true"}, ""},
-		"gRPC answer at the client":    {KindClient, pairs{"grpc.status_code", "5"}, "NOT_FOUND"},
-		"gRPC failure":                 {KindServer, pairs{"grpc.status_code", "14", "http.status_code", "200"}, "UNAVAILABLE"},
-		"gRPC code of the future":      {KindServer, pairs{"grpc.status_code", "17"}, "17"},
-		"gRPC OK but 503":              {KindServer, pairs{"grpc.status_code", "0", "http.status_code", "503"}, "503"},
+func TestProtocol(t *testing.T) {
+	for text, version := range map[string]string{
+		"HTTP/1.0": "1.0", "HTTP/1.1": "1.1", "HTTP/2": "2", "HTTP/3": "3", "-": "",
 	} {
-		t.Run(name, func(t *testing.T) {
-			got, out := written(call(tt.kind, false, tt.in...))
-			assert.Equal(t, tt.want, got["error.type"])
-			assert.Equal(t, tt.want != "", out.Failed)
-		})
+		got, out := written(call(KindServer, false, "http.protocol", text))
+		assert.Equal(t, version, got["network.protocol.version"], text)
+		assert.Equal(t, version != "", got["network.protocol.name"] == "http", text)
+		assert.Zero(t, out.Unparsed, text)
 	}
 }
 
