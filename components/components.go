@@ -18,6 +18,7 @@ import (
 	"github.com/open-telemetry/opentelemetry-collector-contrib/processor/redactionprocessor"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/processor/tailsamplingprocessor"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/processor/transformprocessor"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/receiver/filelogreceiver"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/receiver/prometheusreceiver"
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/confmap/provider/envprovider"
@@ -41,6 +42,8 @@ import (
 
 	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/meshtopologyextension"
 	"github.com/otelcol-mesh/otelcol-mesh/processors/envoysemconvprocessor"
+	"github.com/otelcol-mesh/otelcol-mesh/processors/meshnoiseprocessor"
+	"github.com/otelcol-mesh/otelcol-mesh/processors/meshspanpairingprocessor"
 	"github.com/otelcol-mesh/otelcol-mesh/processors/meshtopologyprocessor"
 	"github.com/otelcol-mesh/otelcol-mesh/receivers/envoyreceiver"
 	"github.com/otelcol-mesh/otelcol-mesh/receivers/meshinventoryreceiver"
@@ -65,12 +68,15 @@ func Factories() (otelcol.Factories, error) {
 		meshinventoryreceiver.NewFactory(),
 		otlpreceiver.NewFactory(),
 		prometheusreceiver.NewFactory(),
+		filelogreceiver.NewFactory(),
 	); err != nil {
 		return otelcol.Factories{}, err
 	}
 	if f.Processors, err = otelcol.MakeFactoryMap[processor.Factory](
 		meshtopologyprocessor.NewFactory(),
 		envoysemconvprocessor.NewFactory(),
+		meshspanpairingprocessor.NewFactory(),
+		meshnoiseprocessor.NewFactory(),
 		memorylimiterprocessor.NewFactory(),
 		batchprocessor.NewFactory(),
 		filterprocessor.NewFactory(),

@@ -156,11 +156,22 @@ func TestManifestEqualsGoMod(t *testing.T) {
 	assert.Equal(t, inGoMod, replaced, "replaces of the manifest and of go.mod")
 }
 
+// behind are the modules that are one release behind on purpose: pkg/stanza v0.161.0, which file_log is made of, cannot be
+// fetched. Take the line out when a later one can.
+var behind = map[string]string{
+	"github.com/open-telemetry/opentelemetry-collector-contrib/receiver/filelogreceiver": "v0.160.0",
+	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/stanza":               "v0.160.0",
+}
+
 // TestCollectorVersionsAgree prevents the bug that `go mod tidy` or a dependency lifts one collector module to a release
 // the others were not made for.
 func TestCollectorVersionsAgree(t *testing.T) {
 	for _, r := range readGoMod(t).Require {
 		path, version := r.Mod.Path, r.Mod.Version
+		if known, ok := behind[path]; ok {
+			assert.Equal(t, known, version, path)
+			continue
+		}
 		if strings.HasPrefix(path, "go.opentelemetry.io/collector") || strings.HasPrefix(path, "github.com/open-telemetry/opentelemetry-collector-contrib/") {
 			assert.Contains(t, []string{"v0.161.0", "v1.67.0"}, version, path)
 		}
