@@ -77,13 +77,13 @@ func (s *Snapshot) Stats() Stats { return s.stats }
 // At returns the topology as it was at the time; the zero time stands for the newest that is known.
 func (s *Snapshot) At(t time.Time) View {
 	if t.IsZero() {
-		return View{s, forever}
+		return View{s: s, at: forever}
 	}
-	return View{s, nanos(t)}
+	return View{s: s, at: nanos(t)}
 }
 
 // newest is the view of the snapshot's own look-ups.
-func (s *Snapshot) newest() View { return View{s, forever} }
+func (s *Snapshot) newest() View { return View{s: s, at: forever} }
 
 // ByAddress is [View.ByAddress] for the newest that is known; ok is false unless the pod was found.
 func (s *Snapshot) ByAddress(network string, address netip.Addr) (*Pod, bool) {

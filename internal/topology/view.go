@@ -35,6 +35,48 @@ func (l Lookup) String() string { return lookupWords[min(int(l), len(lookupWords
 type View struct {
 	s  *Snapshot
 	at int64
+	// noted is nil unless somebody wants to know how long the answers hold.
+	noted *Validity
+	// local says that the caller sees one cluster's telemetry alone, see [View.Local].
+	local bool
+}
+
+// Validity is the time for which the answers of a [View] hold: at any other time within it, the same look-ups in the same
+// snapshot have the same answers.
+type Validity struct{ from, until int64 }
+
+// Holds says whether the view is of a time within.
+func (w *Validity) Holds(v View) bool {
+	return v.at == w.from || (w.from < v.at && v.at < w.until)
+}
+
+// exclude leaves out what is beyond the moment, at which an answer may change, as seen from the time of the view.
+func (w *Validity) exclude(moment, at int64) {
+	if moment <= at {
+		w.from = max(w.from, moment)
+	} else {
+		w.until = min(w.until, moment)
+	}
+}
+
+// excludeOthers leaves out the times at which it may be otherwise whether the pod held its addresses.
+func (w *Validity) excludeOthers(p *Pod, at int64) {
+	w.exclude(p.since, at)
+	w.exclude(p.seen, at)
+	w.exclude(p.earliest, at)
+	w.exclude(p.latest, at)
+}
+
+// Noting returns a view whose look-ups note in w for how long their answers hold, beginning anew. It makes the look-ups
+// slower: it is for those who keep the answers.
+func (v View) Noting(w *Validity) View {
+	*w = Validity{from: never, until: forever}
+	if v.at == forever {
+		// What is newest is asked in another way, so that it is not what holds at any one time.
+		w.from = forever
+	}
+	v.noted = w
+	return v
 }
 
 // ByAddress returns the pod that had the address in the network for itself. The pod is nil unless the look-up is Found.
@@ -48,7 +90,7 @@ func (v View) ByAddress(networkName string, address netip.Addr) (*Pod, Lookup) {
 	if n.nodeBits.may(hash) && n.nodeAt(hash, key.address) != nil {
 		return nil, Shared
 	}
-	return holder(&n.pods, hash, &key, v.at)
+	return v.holder(&n.pods, hash, &key)
 }
 
 // ByPod returns the pod of this name in the cluster.
@@ -57,7 +99,7 @@ func (v View) ByPod(cluster, namespace, name string) (*Pod, bool) {
 	if !ok {
 		return nil, false
 	}
-	p, how := holder(&c.pods, hashName(v.s.seeds, namespace, name), &podKey{namespace: namespace, name: name}, v.at)
+	p, how := v.holder(&c.pods, hashName(v.s.seeds, namespace, name), &podKey{namespace: namespace, name: name})
 	return p, how == Found
 }
 
@@ -71,7 +113,7 @@ func (v View) PodNamed(namespace, name string) (*Pod, bool) {
 	hash := hashName(v.s.seeds, namespace, name)
 	var found *Pod
 	for _, c := range v.s.clusters {
-		p, how := holder(&c.pods, hash, &key, v.at)
+		p, how := v.holder(&c.pods, hash, &key)
 		if how == NotFound {
 			continue
 		}
@@ -91,7 +133,7 @@ func (v View) OwnGateway(networkName string, address netip.Addr) (*Gateway, bool
 		return nil, false
 	}
 	key := podKey{address: address.As16()}
-	if p, how := holder(&n.pods, hashAddress(v.s.seeds, key.address), &key, v.at); how == Found {
+	if p, how := v.holder(&n.pods, hashAddress(v.s.seeds, key.address), &key); how == Found {
 		return p.Workload.EastWest, p.Workload.EastWest != nil
 	}
 	g, ok := n.gateways[address.Unmap()]
@@ -124,8 +166,13 @@ func (v View) Gateway(from string, address netip.Addr, port uint16) (g *Gateway,
 	return v.s.Gateway(from, address, port)
 }
 
-// TrustDomain is [Snapshot.TrustDomain].
-func (v View) TrustDomain(domain string) (*Cluster, bool) { return v.s.TrustDomain(domain) }
+// TrustDomain is [Snapshot.TrustDomain], where the topology knows of several clusters: see [View.Alone].
+func (v View) TrustDomain(domain string) (*Cluster, bool) {
+	if v.Alone() {
+		return nil, false
+	}
+	return v.s.TrustDomain(domain)
+}
 
 // SoleNetwork is [Snapshot.SoleNetwork].
 func (v View) SoleNetwork() (string, bool) { return v.s.SoleNetwork() }
@@ -144,8 +191,8 @@ func (k *podKey) is(p *Pod) bool {
 }
 
 // holder returns who held the key at the time: the one pod that is certain, else the one that is possible.
-func holder(t *table[Pod], hash uint64, key *podKey, at int64) (*Pod, Lookup) {
-	b := t.at(hash)
+func (v View) holder(t *table[Pod], hash uint64, key *podKey) (*Pod, Lookup) {
+	at, b := v.at, t.at(hash)
 	if b == nil {
 		return nil, NotFound
 	}
@@ -157,15 +204,24 @@ func holder(t *table[Pod], hash uint64, key *podKey, at int64) (*Pod, Lookup) {
 	var found *Pod
 	var sure, clash bool
 	for i, p := range slots {
-		if b.cannot(i, tag) || !key.is(p) || (at != forever && !p.possible(at)) {
+		if b.cannot(i, tag) || !key.is(p) {
 			continue
+		}
+		if at != forever {
+			if v.noted != nil {
+				v.noted.excludeOthers(p, at)
+			}
+			if !p.possible(at) {
+				continue
+			}
 		}
 		certain := at == forever || p.certain(at)
 		switch {
 		case found == nil || (certain && !sure):
 			found, sure, clash = p, certain, false
 		case sure && !certain:
-		case found.same(p):
+		case found == p || found.same(p):
+			// A pod with two addresses may be twice in a bucket.
 			if p.since > found.since {
 				found = p
 			}

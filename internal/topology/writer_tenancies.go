@@ -236,7 +236,7 @@ func (w *Writer) reportClashes() {
 		if n == nil {
 			continue
 		}
-		if _, how := holder(&n.pods, hashAddress(w.seeds, key.address), &podKey{address: key.address}, forever); how != Ambiguous {
+		if _, how := (View{at: forever}).holder(&n.pods, hashAddress(w.seeds, key.address), &podKey{address: key.address}); how != Ambiguous {
 			continue
 		}
 		network, address := display(key.network), addressText(key.address)

@@ -267,3 +267,18 @@ func TestApplyPast(t *testing.T) {
 	d.ApplyPast("c", &old, second(200), second(300), false)
 	assert.Equal(t, "not_found", nameAt(d.Publish(), 150, "10.0.0.7"), "too long ago")
 }
+
+// TestOnePodTwiceInABucket prevents that a pod without a uid whose two addresses fall into one bucket counts as two pods.
+func TestOnePodTwiceInABucket(t *testing.T) {
+	d := newDesk(Limits{})
+	dual := pod("a", "10.0.0.1", 0, 900)
+	dual.UID = UID{}
+	d.first("c", dual)
+	p, _ := d.Publish().ByAddress("n", addr("10.0.0.1"))
+	var table table[Pod]
+	table.add(1, p, true)
+	table.add(1, p, true)
+	found, how := View{at: forever}.holder(&table, 1, &podKey{address: p.first})
+	assert.Equal(t, Found, how)
+	assert.Same(t, p, found)
+}
