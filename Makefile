@@ -5,6 +5,7 @@ SHELL := /bin/bash -o pipefail
 
 TOOLS     := $(CURDIR)/.tools
 BINARY    := build/distribution/otelcol-mesh
+EXPLAIN   := build/distribution/otelcol-mesh-explain
 CONFIGS   := $(wildcard distribution/config/*.yaml)
 OWN_GO    := $(shell find components receivers processors internal -name '*.go' -not -name '*_test.go')
 # What mdatagen writes: its own files, and the status table in each README.
@@ -32,11 +33,15 @@ test: lint check-generated build validate test-go ## Everything that must pass: 
 ##@ Build
 
 .PHONY: build
-build: $(BINARY) ## Build build/distribution/otelcol-mesh with ocb
+build: $(BINARY) $(EXPLAIN) ## Build build/distribution/otelcol-mesh with ocb, and otelcol-mesh-explain beside it
 
 $(BINARY): builder-config.yaml go.mod $(OWN_GO) | $(TOOLS)/builder
 	mkdir -p $(dir $@)
 	$(TOOLS)/builder --config builder-config.yaml
+
+# ocb leaves no room for a command of our own in the collector's binary.
+$(EXPLAIN): go.mod $(OWN_GO) $(wildcard cmd/otelcol-mesh-explain/*.go)
+	go build -trimpath -ldflags "-s -w" -o $@ ./cmd/otelcol-mesh-explain
 
 .PHONY: generate
 generate: $(TOOLS)/mdatagen ## Regenerate what mdatagen makes from each metadata.yaml

@@ -22,6 +22,14 @@ type Config struct {
 	// means that telemetry of several clusters arrives here, as at the hub: then connections tell nothing, and only what
 	// the telemetry itself says counts.
 	Cluster string `mapstructure:"cluster"`
+	// Attributes are the mesh.* attributes to write on spans, log records and metric points. Default: all. What an item has
+	// of the others is removed. Each one costs an allocation here and its bytes wherever it is stored. An end of which
+	// anything is listed needs its cluster and its mesh.resolution.*, by which a hub merges its findings with an agent's.
+	Attributes []string `mapstructure:"attributes"`
+	// IstioLabels says what becomes of the labels of Istio's metrics that mesh.* attributes repeat: keep, the default, or
+	// drop. Drop removes the six of an end only if each can be read back from the attributes of the same point, so that
+	// no two series become one.
+	IstioLabels string `mapstructure:"istio_labels"`
 
 	// prevent unkeyed literal initialization
 	_ struct{}
@@ -33,13 +41,16 @@ var (
 )
 
 // Unmarshal refuses a 'cluster' that is there but empty: an environment variable that was forgotten would otherwise make
-// an agent behave as a hub, in silence.
+// an agent behave as a hub, in silence. So it does with 'attributes', which an empty list would not restrict.
 func (c *Config) Unmarshal(conf *confmap.Conf) error {
 	if err := conf.Unmarshal(c); err != nil {
 		return err
 	}
 	if conf.IsSet("cluster") && c.Cluster == "" {
 		return errEmptyCluster
+	}
+	if conf.IsSet("attributes") && len(c.Attributes) == 0 {
+		return errNoAttributes
 	}
 	return nil
 }
@@ -49,5 +60,9 @@ func (c *Config) Validate() error {
 	if c.Topology == (component.ID{}) {
 		return errNoTopology
 	}
-	return nil
+	if err := checkIstioLabels(c.IstioLabels); err != nil {
+		return err
+	}
+	_, err := attributesOf(c.Attributes)
+	return err
 }

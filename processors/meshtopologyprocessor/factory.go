@@ -47,7 +47,7 @@ func (f *factory) create(set processor.Settings, cfg component.Config) (*meshTop
 }
 
 func createDefaultConfig() component.Config {
-	return &Config{Topology: component.NewID(metadata.Type)}
+	return &Config{Topology: component.NewID(metadata.Type), IstioLabels: keepLabels}
 }
 
 func (f *factory) createTraces(

@@ -10,7 +10,6 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/processor/processorhelper"
 
-	"github.com/otelcol-mesh/otelcol-mesh/processors/meshtopologyprocessor/internal/accesslog"
 	"github.com/otelcol-mesh/otelcol-mesh/processors/meshtopologyprocessor/internal/rules"
 )
 
@@ -45,30 +44,45 @@ func (m *meshTopology) processLogs(ctx context.Context, ld plog.Logs) (plog.Logs
 
 // recordKeyOf tells the proxies apart whose records share a resource, by the labels that users can give Istio's
 // OpenTelemetry access log. An application's record that names a pod tells of that pod, and not who wrote it.
-func (b *batch) recordKeyOf(record plog.LogRecord) proxyKey {
-	attrs := record.Attributes()
-	if key := proxyKeyOf(attrs); key.nodeID != "" {
+//
+// seen is the proxy of another record, nil if there is none: a record that names the same pod is read no further, and so
+// may be an application's.
+func (b *batch) recordKeyOf(record plog.LogRecord, seen *proxyKey) proxyKey {
+	var proxy, key proxyKey
+	var envoyID string
+	for name, value := range record.Attributes().All() {
+		switch name {
+		case "node_id":
+			proxy.nodeID = value.Str()
+		case "envoy.node.id":
+			envoyID = value.Str()
+		case "istio.cluster_id":
+			proxy.cluster = value.Str()
+		case "k8s.pod.name", "pod_name":
+			key.nodeID = value.Str()
+		case "k8s.namespace.name", "pod_namespace":
+			key.namespace = value.Str()
+		case "k8s.cluster.name":
+			key.cluster = value.Str()
+		}
+	}
+	if proxy = proxy.named(envoyID, seen); proxy.nodeID != "" {
+		return proxy
+	}
+	if b.podOnResource {
+		return proxyKey{}
+	}
+	if seen != nil && key.nodeID != "" && key == *seen {
 		return key
 	}
-	var key proxyKey
-	for _, name := range [...]string{"k8s.pod.name", "pod_name"} {
-		if pod, ok := attrs.Get(name); ok {
-			key.nodeID = pod.Str()
-		}
-	}
-	for _, name := range [...]string{"k8s.namespace.name", "pod_namespace"} {
-		if namespace, ok := attrs.Get(name); ok {
-			key.namespace = namespace.Str()
-		}
-	}
-	if cluster, ok := attrs.Get("k8s.cluster.name"); ok {
-		key.cluster = cluster.Str()
-	}
-	if key.nodeID == "" || b.podOnResource {
+	if key.nodeID == "" && !mayHoldLabels(record.Body()) {
 		return proxyKey{}
 	}
 	if b.read = (reading{}); !b.read.record(record) {
 		return proxyKey{}
+	}
+	if key.nodeID == "" {
+		return b.read.labeledProxy()
 	}
 	return key
 }
@@ -101,7 +115,7 @@ func (b *batch) severalRecordProxies(rl plog.ResourceLogs) bool {
 	var seen proxyKey
 	for _, sl := range rl.ScopeLogs().All() {
 		for _, record := range sl.LogRecords().All() {
-			key := b.recordKeyOf(record)
+			key := b.recordKeyOf(record, &seen)
 			switch {
 			case key.nodeID == "" || key == seen:
 			case seen.nodeID == "":
@@ -129,7 +143,7 @@ func (b *batch) splitRecords(all plog.ResourceLogsSlice, rl plog.ResourceLogs) [
 	var split []plog.ResourceLogs
 	for i, sl := range rl.ScopeLogs().All() {
 		sl.LogRecords().RemoveIf(func(record plog.LogRecord) bool {
-			key := b.recordKeyOf(record)
+			key := b.recordKeyOf(record, nil)
 			part := parts[key]
 			if key.nodeID == "" || (part == nil && len(parts) >= maxProxies) {
 				return false
@@ -163,20 +177,18 @@ func (b *batch) stampRecords(rl plog.ResourceLogs, res *resourceReading) {
 	stampResource(rl.Resource().Attributes(), &b.reported.near)
 	for _, sl := range rl.ScopeLogs().All() {
 		for _, record := range sl.LogRecords().All() {
-			r := &b.read
-			*r = reading{}
+			var r reading
 			r.record(record)
 			if !r.proxy && !res.proxy {
 				continue
 			}
 			r.settle(rules.OtherKind)
 			// The access log service tells of TLS whenever there was some, so its silence tells too.
-			r.call.PlainText = !r.tls && res.reporter.PeerMetadata && strings.HasPrefix(record.EventName(), "envoy.access")
-			when := b.whenRecorded(record)
-			v := rules.Judge(b.view(when), b.nearAt(when), &r.call)
-			b.tally.count(&v)
-			stamp(record.Attributes(), &v, &r.call.Stamped)
-			stampStale(record.Attributes(), &v, &r.call.Stamped)
+			if res.reporter.PeerMetadata && strings.HasPrefix(record.EventName(), envoyEvent) {
+				r.call.PlainText = !r.tls
+				r.call.NoHost = r.call.NoHost || (r.call.UpstreamAddress == "" && noHost(record.Attributes()))
+			}
+			b.judge(record.Attributes(), b.whenRecorded(record), &r)
 		}
 	}
 }
@@ -201,7 +213,7 @@ func (b *batch) firstRecord(rl plog.ResourceLogs, named bool) (first plog.LogRec
 	first = noRecord
 	for _, sl := range rl.ScopeLogs().All() {
 		for _, record := range sl.LogRecords().All() {
-			if named && b.recordKeyOf(record).nodeID != "" {
+			if named && b.recordKeyOf(record, nil).nodeID != "" {
 				return record, true
 			}
 			if first == noRecord {
@@ -225,42 +237,4 @@ func (b *batch) whenRecorded(record plog.LogRecord) pcommon.Timestamp {
 		return b.when(own)
 	}
 	return b.when(record.ObservedTimestamp())
-}
-
-// record reads an access log record: its attributes, and its body where the attributes do not tell the upstream. It
-// reports whether the record is Envoy's.
-func (r *reading) record(record plog.LogRecord) (proxy bool) {
-	r.attributes(record.Attributes())
-	r.proxy = r.proxy || strings.HasPrefix(record.EventName(), "envoy.access")
-	if r.call.UpstreamCluster != "" {
-		return r.proxy
-	}
-	switch body := record.Body(); body.Type() {
-	case pcommon.ValueTypeMap:
-		r.attributes(body.Map())
-	case pcommon.ValueTypeStr:
-		r.line(body.Str())
-	}
-	return r.proxy
-}
-
-// line reads Istio's default text format.
-func (r *reading) line(text string) {
-	l, ok := accesslog.Parse(text)
-	if !ok {
-		return
-	}
-	r.proxy = true
-	r.call.UpstreamCluster = dash(l.UpstreamCluster)
-	r.upstreamHost = dash(l.UpstreamHost)
-	r.downstream = dash(l.DownstreamRemote)
-	r.call.DownstreamLocal = dash(l.DownstreamLocal)
-	r.call.SNI = dash(l.ServerName)
-}
-
-func dash(s string) string {
-	if s == "-" {
-		return ""
-	}
-	return s
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/collector/client"
@@ -16,6 +17,7 @@ import (
 	"go.opentelemetry.io/collector/processor"
 	"go.uber.org/zap"
 
+	"github.com/otelcol-mesh/otelcol-mesh/internal/envoy"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/inventorylog"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/topology"
 	"github.com/otelcol-mesh/otelcol-mesh/processors/meshtopologyprocessor/internal/metadata"
@@ -34,11 +36,13 @@ type findings interface {
 
 // meshTopology stamps one signal.
 type meshTopology struct {
-	config    *Config
-	id        component.ID
-	logger    *zap.Logger
-	telemetry *metadata.TelemetryBuilder
-	topology  snapshots
+	config *Config
+	// attributes are those of a verdict that are written.
+	attributes attributeSet
+	id         component.ID
+	logger     *zap.Logger
+	telemetry  *metadata.TelemetryBuilder
+	topology   snapshots
 	// inventories and findings are nil where the extension takes none.
 	inventories inventorylog.Sink
 	findings    findings
@@ -47,6 +51,12 @@ type meshTopology struct {
 	rejections *throttle[string]
 	now        func() time.Time
 	stop       sync.Once
+	// explains records how items are judged; nil except in an [Explainer].
+	explains *recorder
+	// memos are those that no batch uses.
+	memos sync.Pool
+	// zones are those of the newest snapshot in which somebody looked for one.
+	zones atomic.Pointer[zoneIndex]
 }
 
 func newMeshTopology(set processor.Settings, config *Config) (*meshTopology, error) {
@@ -54,9 +64,13 @@ func newMeshTopology(set processor.Settings, config *Config) (*meshTopology, err
 	if err != nil {
 		return nil, fmt.Errorf("creating the processor's metrics: %w", err)
 	}
+	attributes, err := attributesOf(config.Attributes)
+	if err != nil {
+		return nil, err
+	}
 	// Until start finds the extension, an empty topology answers.
 	return &meshTopology{
-		config: config, id: set.ID, logger: set.Logger, telemetry: telemetry, topology: &topology.Store{},
+		config: config, attributes: attributes, id: set.ID, logger: set.Logger, telemetry: telemetry, topology: &topology.Store{},
 		localities: newThrottle[podID](localityPeriod, maxLocalities),
 		rejections: newThrottle[string](rejectionPeriod, maxRejections),
 		now:        time.Now,
@@ -97,19 +111,31 @@ type batch struct {
 	latest pcommon.Timestamp
 	// connection is where the batch came from, if that is a pod's address.
 	connection netip.Addr
+	// local says that all of the telemetry comes from the cluster that the collector was told.
+	local bool
 	// podOnResource says that the resource of the log records at hand names the pod, so that records need not.
 	podOnResource bool
 	tally         tally
 	read          reading
 	// reported is who reported the items of the resource at hand.
 	reported reported
+	memo     *memo
+	// call, labels and verdict are those of an item that the memo is not asked about.
+	call    rules.Call
+	labels  rules.Labels
+	verdict rules.Verdict
+	// direction is which way the bytes went that the metric at hand counts; empty if it counts something else.
+	direction string
+	// zone is what the name of the metric at hand tells of zones.
+	zone envoy.ZoneStat
 }
 
 func (m *meshTopology) newBatch(ctx context.Context) *batch {
-	now := m.now()
+	now, snapshot := m.now(), m.topology.Snapshot()
 	return &batch{
-		m: m, snapshot: m.topology.Snapshot(), connection: m.connection(ctx),
+		m: m, snapshot: snapshot, connection: m.connection(ctx), local: m.config.Cluster != "",
 		now: now, latest: pcommon.NewTimestampFromTime(now.Add(maxAhead)),
+		memo: m.remembering(snapshot, now),
 	}
 }
 
@@ -148,4 +174,7 @@ func (b *batch) reporter(res *resourceReading) rules.Reporter {
 	return r
 }
 
-func (b *batch) finish(ctx context.Context) { b.tally.add(ctx, b.m.telemetry) }
+func (b *batch) finish(ctx context.Context) {
+	b.tally.add(ctx, b.m.telemetry)
+	b.m.memos.Put(b.memo)
+}

@@ -22,9 +22,6 @@ func (m *meshTopology) processMetrics(ctx context.Context, md pmetric.Metrics) (
 	return md, nil
 }
 
-// istioPrefix begins the names of Istio's metrics.
-const istioPrefix = "istio_"
-
 func (b *batch) resourceMetrics(rm pmetric.ResourceMetrics) {
 	res := readResource(rm.Resource().Attributes())
 	reporter := b.reporter(&res)
@@ -37,11 +34,20 @@ func (b *batch) resourceMetrics(rm pmetric.ResourceMetrics) {
 	stampResource(rm.Resource().Attributes(), &b.reported.near)
 	for _, sm := range rm.ScopeMetrics().All() {
 		for _, metric := range sm.Metrics().All() {
-			// Istio's metrics of calls; its metrics of itself have no reporter and are passed over point by point.
-			if strings.HasPrefix(metric.Name(), istioPrefix) {
-				b.stampPoints(metric)
-			}
+			b.stampMetric(metric)
 		}
+	}
+}
+
+// stampMetric stamps the points of a metric that is about calls. Istio's metrics of itself have no reporter, and are
+// passed over point by point.
+func (b *batch) stampMetric(metric pmetric.Metric) {
+	if name, ok := istioName(metric.Name()); ok {
+		b.direction = directionOf(name)
+		eachPoint(metric, b.stampPoint)
+	} else if isUpstreamMetric(metric.Name()) {
+		b.zone, _ = b.zoneStat(metric.Name())
+		eachPoint(metric, b.stampUpstream)
 	}
 }
 
@@ -49,7 +55,7 @@ func (b *batch) resourceMetrics(rm pmetric.ResourceMetrics) {
 func firstPoint(rm pmetric.ResourceMetrics) pcommon.Timestamp {
 	for _, sm := range rm.ScopeMetrics().All() {
 		for _, metric := range sm.Metrics().All() {
-			if !strings.HasPrefix(metric.Name(), istioPrefix) {
+			if _, ok := istioName(metric.Name()); !ok && !isUpstreamMetric(metric.Name()) {
 				continue
 			}
 			if when, ok := firstTime(metric); ok {
@@ -89,27 +95,28 @@ func timeOfFirst[P interface{ Timestamp() pcommon.Timestamp }](points pointsOf[P
 	return points.At(0).Timestamp(), true
 }
 
-func (b *batch) stampPoints(metric pmetric.Metric) {
+// eachPoint visits the points of a metric of any type.
+func eachPoint(metric pmetric.Metric, visit func(attrs pcommon.Map, own pcommon.Timestamp)) {
 	switch metric.Type() {
 	case pmetric.MetricTypeGauge:
 		for _, point := range metric.Gauge().DataPoints().All() {
-			b.stampPoint(point.Attributes(), point.Timestamp())
+			visit(point.Attributes(), point.Timestamp())
 		}
 	case pmetric.MetricTypeSum:
 		for _, point := range metric.Sum().DataPoints().All() {
-			b.stampPoint(point.Attributes(), point.Timestamp())
+			visit(point.Attributes(), point.Timestamp())
 		}
 	case pmetric.MetricTypeHistogram:
 		for _, point := range metric.Histogram().DataPoints().All() {
-			b.stampPoint(point.Attributes(), point.Timestamp())
+			visit(point.Attributes(), point.Timestamp())
 		}
 	case pmetric.MetricTypeExponentialHistogram:
 		for _, point := range metric.ExponentialHistogram().DataPoints().All() {
-			b.stampPoint(point.Attributes(), point.Timestamp())
+			visit(point.Attributes(), point.Timestamp())
 		}
 	case pmetric.MetricTypeSummary:
 		for _, point := range metric.Summary().DataPoints().All() {
-			b.stampPoint(point.Attributes(), point.Timestamp())
+			visit(point.Attributes(), point.Timestamp())
 		}
 	}
 }
@@ -117,18 +124,30 @@ func (b *batch) stampPoints(metric pmetric.Metric) {
 // stampPoint judges a point as of its own time, which is the end of what it counts: the labels of a cumulative point
 // are those of now, and a delta is made when it is read.
 func (b *batch) stampPoint(attrs pcommon.Map, own pcommon.Timestamp) {
-	labels, ok := readLabels(attrs)
+	labels, before, ok := readLabels(attrs)
 	if !ok {
 		return
 	}
-	when := b.when(own)
-	v := rules.JudgeLabels(b.view(when), b.nearAt(when), &labels)
-	b.tally.count(&v)
-	stamp(attrs, &v, &labels.Stamped)
+	if b.direction != "" && before.has == 0 {
+		// Else the last attribute, the direction, would make the map grow once more.
+		attrs.EnsureCapacity(attrs.Len() + int(attributeCount))
+	}
+	b.judgePoint(attrs, b.when(own), &labels, &before)
+	switch {
+	case !b.m.attributes.has(directionIndex):
+		if before.direction {
+			attrs.Remove(directionKey)
+		}
+	case b.direction != "":
+		attrs.PutStr(directionKey, b.direction)
+	}
+	if b.m.config.IstioLabels == dropLabels {
+		dropSaidLabels(attrs)
+	}
 }
 
 // readLabels reads the labels of an Istio metric. ok is false for a point that is not about a call.
-func readLabels(attrs pcommon.Map) (l rules.Labels, ok bool) {
+func readLabels(attrs pcommon.Map) (l rules.Labels, before stamped, ok bool) {
 	for key, value := range attrs.All() {
 		text := value.Str()
 		switch {
@@ -141,16 +160,28 @@ func readLabels(attrs pcommon.Map) (l rules.Labels, ok bool) {
 		case strings.HasPrefix(key, "source_"):
 			setLabel(&l.Source, key[len("source_"):], text)
 		case strings.HasPrefix(key, "destination_"):
-			setLabel(&l.Destination, key[len("destination_"):], text)
+			setDestinationLabel(&l, key[len("destination_"):], text)
 		case strings.HasPrefix(key, "mesh."):
-			readStamped(&l.Stamped, key, text)
+			before.read(&l.Stamped, key, value)
 		}
 	}
-	return l, ok
+	return l, before, ok
 }
 
-// setLabel reads one label of an end. The workload's namespace and canonical service win over those of the service
-// that was called, whichever label comes first.
+func setDestinationLabel(l *rules.Labels, name, value string) {
+	switch name {
+	case "service":
+		l.CalledHost = value
+	case "service_name":
+		l.CalledService = value
+	case "service_namespace":
+		l.CalledNamespace = value
+	default:
+		setLabel(&l.Destination, name, value)
+	}
+}
+
+// setLabel reads one label of the workload at an end.
 func setLabel(end *mesh.End, name, value string) {
 	if value == "unknown" || value == "" {
 		return
@@ -166,16 +197,8 @@ func setLabel(end *mesh.End, name, value string) {
 		end.Workload = value
 	case "workload_namespace":
 		end.Namespace = value
-	case "service_namespace":
-		if end.Namespace == "" {
-			end.Namespace = value
-		}
 	case "canonical_service":
 		end.Service = value
-	case "service_name":
-		if end.Service == "" {
-			end.Service = value
-		}
 	case "canonical_revision":
 		if value != "latest" {
 			end.Version = value

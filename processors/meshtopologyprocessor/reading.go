@@ -17,6 +17,10 @@ import (
 // the envoy_semconv processor, and the keys of Istio's JSON access log are all understood.
 type reading struct {
 	call rules.Call
+	// stamped is what else the item tells of an earlier verdict.
+	stamped stamped
+	// inBody says that the body of a log record is being read.
+	inBody bool
 	// proxy says that the item is Envoy's.
 	proxy bool
 	// tls says that the item tells of TLS on the connection the call came on.
@@ -28,6 +32,10 @@ type reading struct {
 	// podName, podNamespace and podCluster are labels of an access log about the reporting proxy.
 	podName, podNamespace, podCluster string
 
+	// request says that the item is about a request, and not about one attempt to send it on. translated says that the
+	// envoy_semconv processor has been at it.
+	request, translated bool
+
 	// Names that are understood together with others only.
 	peerAddress, networkPeer, clientAddress  string
 	downstream, downstreamDirect             string
@@ -38,13 +46,18 @@ type reading struct {
 // attributes reads a map.
 func (r *reading) attributes(attrs pcommon.Map) {
 	for key, value := range attrs.All() {
+		var first byte
+		if key != "" {
+			first = key[0]
+		}
+		// By the first byte first: most keys begin with none of these.
 		switch {
-		case strings.HasPrefix(key, "mesh."):
+		case first == 'm' && strings.HasPrefix(key, "mesh."):
 			r.meshAttribute(key, value)
-		case strings.HasPrefix(key, "istio."):
+		case first == 'i' && strings.HasPrefix(key, "istio."):
 			r.istioAttribute(key[len("istio."):], value.Str())
-		case strings.HasPrefix(key, "envoy."):
-			r.proxy = true
+		case first == 'e' && strings.HasPrefix(key, "envoy."):
+			r.proxy, r.translated = true, true
 			r.envoyAttribute(key[len("envoy."):], value.Str())
 		default:
 			r.attribute(key, value)
@@ -68,10 +81,12 @@ func (r *reading) attribute(key string, value pcommon.Value) {
 		r.proxy = r.proxy || r.call.UpstreamCluster != ""
 	case "upstream_cluster.name":
 		r.statsName = value.Str()
+	case "http.method", "http.request.method", "http.url", "url.full", "user_agent", "user_agent.original", "guid:x-request-id":
+		r.request = true
 	case "upstream_address":
 		r.upstreamAddress = value.Str()
 	case "upstream_host":
-		r.upstreamHost = value.Str()
+		r.setUpstreamHost(value.Str())
 	case "network.peer.address":
 		r.networkPeer = value.Str()
 	case "network.peer.port":
@@ -82,12 +97,18 @@ func (r *reading) attribute(key string, value pcommon.Value) {
 		r.clientAddress = value.Str()
 	case "downstream_remote_address":
 		r.downstream = value.Str()
+	case "downstream_direct_remote_address":
+		r.downstreamDirect = dash(value.Str())
 	case "downstream_local_address":
 		r.call.DownstreamLocal = value.Str()
 	case "response_flags":
 		r.call.NoUpstream = rules.NoUpstream(value.Str())
 	case "requested_server_name":
 		r.call.SNI = value.Str()
+	case "downstream_peer_uri_san":
+		r.setPeerSAN(value.Str())
+	case "upstream_peer_uri_san":
+		r.call.UpstreamSAN = spiffeOf(value.Str())
 	case "k8s.pod.name", "pod_name":
 		r.podName = value.Str()
 	case "k8s.namespace.name", "pod_namespace":
@@ -102,7 +123,9 @@ func (r *reading) attribute(key string, value pcommon.Value) {
 func (r *reading) envoyAttribute(key, value string) {
 	switch key {
 	case "node.id":
-		r.nodeID = value
+		if r.nodeID == "" {
+			r.nodeID = value
+		}
 	case "zone":
 		r.zone = value
 	case "upstream.cluster":
@@ -122,26 +145,86 @@ func (r *reading) envoyAttribute(key, value string) {
 	case "tls.sni":
 		r.call.SNI, r.tls = value, true
 	case "tls.peer.san":
-		r.call.PeerSAN, r.tls = value, true
+		r.setPeerSAN(value)
+	case "tls.upstream.peer.san":
+		r.call.UpstreamSAN = spiffeOf(value)
 	case "tls.local.san":
 		r.tls = true
 	default:
-		if key == "custom_tag.mesh.upstream.workload" {
-			r.call.EndpointMetadata = value
-		} else if name, ok := strings.CutPrefix(key, "upstream_peer."); ok {
-			setPeer(&r.call.UpstreamPeer, name, value)
+		if name, ok := strings.CutPrefix(key, "upstream_peer."); ok {
+			setPeer(&r.call.UpstreamPeer, &r.call.UpstreamPod, name, value)
 		} else if name, ok := strings.CutPrefix(key, "downstream_peer."); ok {
-			setPeer(&r.call.DownstreamPeer, name, value)
+			setPeer(&r.call.DownstreamPeer, &r.call.DownstreamPod, name, value)
+		} else if name, ok := strings.CutPrefix(key, "custom_tag.mesh."); ok {
+			r.recommendedTag(name, value)
 		}
 	}
 }
 
+// setUpstreamHost reads the endpoint under a name that Envoy writes whether or not one was chosen.
+func (r *reading) setUpstreamHost(value string) {
+	r.upstreamHost = dash(value)
+	r.call.NoHost = value == "-"
+}
+
+// setPeerSAN reads the identities in the certificate of the downstream peer: any of them proves that there was one.
+func (r *reading) setPeerSAN(value string) {
+	if r.call.PeerSAN = spiffeOf(value); r.call.PeerSAN != "" {
+		r.tls = true
+	}
+}
+
+// spiffeOf returns the SPIFFE id among names that are joined by commas, as Envoy prints a certificate that has several;
+// without one, or with several, all of the names; empty for Envoy's word for nothing.
+func spiffeOf(names string) string {
+	if strings.IndexByte(names, ',') < 0 {
+		return dash(names)
+	}
+	found := ""
+	for rest := names; rest != ""; {
+		var name string
+		name, rest, _ = strings.Cut(rest, ",")
+		if name = strings.TrimSpace(name); strings.HasPrefix(name, "spiffe://") {
+			if found != "" {
+				return names
+			}
+			found = name
+		}
+	}
+	if found == "" {
+		return names
+	}
+	return found
+}
+
+// recommendedTag reads the custom tags that the guide tells users to configure, less their prefix "mesh.". It reports
+// whether the name is one of them.
+func (r *reading) recommendedTag(name, value string) bool {
+	switch name {
+	case "upstream.host":
+		r.setUpstreamHost(value)
+	case "upstream.workload":
+		r.call.EndpointMetadata = dash(value)
+	case "upstream.principal":
+		r.call.UpstreamSAN = spiffeOf(value)
+	case "downstream.host":
+		r.downstreamDirect = dash(value)
+	case "downstream.principal":
+		r.setPeerSAN(value)
+	default:
+		return false
+	}
+	return true
+}
+
 // setPeer reads a field of Istio's peer metadata.
-func setPeer(end *mesh.End, name, value string) {
+func setPeer(end *mesh.End, pod *string, name, value string) {
 	if value == "unknown" || value == "-" || value == "" {
 		return
 	}
 	switch name {
+	case "name":
+		*pod = value
 	case "availability_zone":
 		end.Zone = value
 	case "identity":
@@ -182,14 +265,15 @@ func (r *reading) istioAttribute(key, value string) {
 		r.tagRevision = value
 	default:
 		if name, ok := strings.CutPrefix(key, "source_"); ok {
-			setTag(&r.call.SourceTag, name, value)
+			setTag(&r.call.SourceTag, &r.call.SourceName, name, value)
 		} else if name, ok := strings.CutPrefix(key, "destination_"); ok {
-			setTag(&r.call.DestinationTag, name, value)
+			setTag(&r.call.DestinationTag, &r.call.DestinationName, name, value)
 		}
 	}
 }
 
-func setTag(end *mesh.End, name, value string) {
+// setTag reads a tag that waypoints add (istio/istio pilot/pkg/networking/core/tracing.go, since 1.29).
+func setTag(end *mesh.End, pod *string, name, value string) {
 	if value == "unknown" || value == "-" || value == "" {
 		return
 	}
@@ -206,45 +290,25 @@ func setTag(end *mesh.End, name, value string) {
 		if value != "latest" {
 			end.Version = value
 		}
+	case "app_version":
+		// The revision is the canonical name of the version and wins, whichever comes first.
+		if end.Version == "" {
+			end.Version = value
+		}
+	case "instance_name":
+		*pod = value
 	}
 }
 
-// meshAttribute reads what an earlier mesh_topology processor stamped, and the two tags that the guide tells users to
+// meshAttribute reads what an earlier mesh_topology processor stamped, and the tags that the guide tells users to
 // configure.
 func (r *reading) meshAttribute(key string, value pcommon.Value) {
-	switch key {
-	case "mesh.upstream.host":
-		r.upstreamHost = value.Str()
-	case "mesh.upstream.workload":
-		r.call.EndpointMetadata = value.Str()
-	case staleKey:
-		r.call.Stamped.Stale = value.Bool()
-	default:
-		readStamped(&r.call.Stamped, key, value.Str())
+	if r.recommendedTag(key[len("mesh."):], value.Str()) {
+		return
 	}
-}
-
-// readStamped reads one attribute of a verdict.
-func readStamped(v *rules.Verdict, key, value string) {
-	switch key {
-	case sourceResolutionKey:
-		v.SourceBy, _ = mesh.ParseResolution(value)
-	case destinationResolutionKey:
-		v.DestinationBy, _ = mesh.ParseResolution(value)
-	case viaKey:
-		v.Via = value
-	case tlsKey:
-		v.TLS = value
-	default:
-		var field *string
-		if name, ok := strings.CutPrefix(key, sourcePrefix); ok {
-			field = endField(&v.Source, name)
-		} else if name, ok := strings.CutPrefix(key, destinationPrefix); ok {
-			field = endField(&v.Destination, name)
-		}
-		if field != nil {
-			*field = value
-		}
+	// What the body of a record says is the sender's word, and not what a processor stamped.
+	if !r.inBody {
+		r.stamped.read(&r.call.Stamped, key, value)
 	}
 }
 
@@ -265,13 +329,17 @@ func (r *reading) settle(kind rules.Kind) {
 	if c.UpstreamCluster == "" {
 		c.UpstreamCluster = r.statsName
 	}
+	if kind == rules.ClientKind && r.networkPeer != "" && r.peerIsDownstream() {
+		r.peerAddress, r.networkPeer = r.networkPeer, ""
+	}
+	c.Attempt = kind == rules.ClientKind && !r.request && (r.upstreamAddress != "" || r.networkPeer != "")
 	switch {
 	case dash(r.upstreamAddress) != "":
 		c.UpstreamAddress = r.upstreamAddress
-	case dash(r.upstreamHost) != "":
+	case r.upstreamHost != "":
 		c.UpstreamAddress = r.upstreamHost
 	case kind == rules.ClientKind && r.networkPeer != "":
-		c.UpstreamAddress, c.UpstreamPort, c.UpstreamMayBeOwn = r.networkPeer, r.networkPeerPort, true
+		c.UpstreamAddress, c.UpstreamPort, c.UpstreamMayBeOwn = r.networkPeer, r.networkPeerPort, !r.translated
 	}
 	switch {
 	case r.downstreamDirect != "":
@@ -289,6 +357,13 @@ func (r *reading) settle(kind rules.Kind) {
 	case kind != rules.ClientKind:
 		c.DownstreamAddress = r.clientAddress
 	}
+}
+
+// peerIsDownstream says whether network.peer.address of a CLIENT span is who called the proxy. With its new names, Envoy
+// writes that on the span of a request, and the upstream on the span of an attempt, under the same name. What the
+// envoy_semconv processor has translated means the upstream always; so does what differs from a legacy name beside it.
+func (r *reading) peerIsDownstream() bool {
+	return r.request && !r.translated && r.upstreamAddress == "" && (r.peerAddress == "" || r.peerAddress == r.networkPeer)
 }
 
 // reporter adds what the item says of who reported it to what the resource says.

@@ -116,8 +116,8 @@ func stampCluster(attrs pcommon.Map, near *rules.Near) {
 		putAbsent(attrs, "cloud.provider", near.Cluster.Provider)
 		putAbsent(attrs, "cloud.platform", near.Cluster.Platform)
 	}
-	if said, ok := attrs.Get("k8s.cluster.name"); ok && said.Str() != "" && said.Str() != near.End.Cluster {
-		// The rules did not believe it, so it is Istio's default name that every cluster may have.
+	if said, ok := attrs.Get("k8s.cluster.name"); ok && said.Str() == rules.DefaultClusterID && near.End.Cluster != "" {
+		// The rules did not believe it: every Istio has this id until its owner sets one.
 		said.SetStr(near.End.Cluster)
 		return
 	}

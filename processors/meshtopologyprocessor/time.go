@@ -36,34 +36,41 @@ func timeOf(when pcommon.Timestamp) time.Time {
 	return time.Unix(0, int64(when))
 }
 
-func (b *batch) view(when pcommon.Timestamp) topology.View { return b.snapshot.At(timeOf(when)) }
+func (b *batch) view(when pcommon.Timestamp) topology.View {
+	view := b.snapshot.At(timeOf(when))
+	if b.local {
+		return view.Local()
+	}
+	return view
+}
 
 // reported is who reported the items of one resource. The items of a batch mostly have times of their own, between which
 // the reporter mostly stays the same, so it is resolved again only where it may not.
 type reported struct {
 	reporter rules.Reporter
 	near     rules.Near
-	when     pcommon.Timestamp
+	id       uint64
+	validity topology.Validity
 	// other is the reporter at another time.
-	other     rules.Near
-	otherWhen pcommon.Timestamp
+	other rules.Near
 }
 
 // resolve makes the reporter, as it was at that time, the one of the resource at hand.
 func (b *batch) resolve(reporter rules.Reporter, when pcommon.Timestamp) {
 	r := &b.reported
-	r.reporter, r.when, r.otherWhen = reporter, when, when
-	r.near = rules.ResolveNear(b.view(when), &r.reporter)
+	r.reporter = reporter
+	found := b.memo.near(b.view(when), &r.reporter)
+	r.near, r.id, r.validity = found.near, found.id, found.validity
 }
 
-// nearAt returns who the reporter of the resource at hand was at another time.
-func (b *batch) nearAt(when pcommon.Timestamp) *rules.Near {
+// nearAt returns who the reporter of the resource at hand was at the time of the view, and what stands for it in the
+// memo.
+func (b *batch) nearAt(at topology.View) (near *rules.Near, id uint64) {
 	r := &b.reported
-	if when == r.when || r.near.Holds(timeOf(when)) {
-		return &r.near
+	if r.validity.Holds(at) {
+		return &r.near, r.id
 	}
-	if when != r.otherWhen {
-		r.other, r.otherWhen = rules.ResolveNear(b.view(when), &r.reporter), when
-	}
-	return &r.other
+	found := b.memo.near(at, &r.reporter)
+	r.other = found.near
+	return &r.other, found.id
 }

@@ -8,6 +8,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/otelcol-mesh/otelcol-mesh/internal/mesh"
 	"github.com/otelcol-mesh/otelcol-mesh/processors/meshtopologyprocessor/internal/rules"
 )
 
@@ -39,48 +40,88 @@ const maxProxies = 64
 // proxyKey tells proxies apart whose spans share a resource.
 type proxyKey struct{ nodeID, namespace, cluster string }
 
-func proxyKeyOf(attrs pcommon.Map) proxyKey {
-	id, ok := attrs.Get("node_id")
-	if !ok {
-		if id, ok = attrs.Get("envoy.node.id"); !ok {
-			return proxyKey{}
+// proxyKeyOf returns the proxy that the attributes name, if any. seen is one that is known to be a proxy, so that its id
+// need not be parsed again; nil if none is.
+func proxyKeyOf(attrs pcommon.Map, seen *proxyKey) (key proxyKey) {
+	var other string
+	for name, value := range attrs.All() {
+		switch name {
+		case "node_id":
+			key.nodeID = value.Str()
+		case "envoy.node.id":
+			other = value.Str()
+		case "istio.cluster_id":
+			key.cluster = value.Str()
 		}
 	}
-	if !isNodeID(id.Str()) {
+	return key.named(other, seen)
+}
+
+// named returns the key, with the other id if it has none itself, if that is the id of a proxy.
+func (k proxyKey) named(other string, seen *proxyKey) proxyKey {
+	if k.nodeID == "" {
+		k.nodeID = other
+	}
+	if k.nodeID == "" || ((seen == nil || k.nodeID != seen.nodeID) && !isNodeID(k.nodeID)) {
 		return proxyKey{}
 	}
-	key := proxyKey{nodeID: id.Str()}
-	if cluster, ok := attrs.Get("istio.cluster_id"); ok {
-		key.cluster = cluster.Str()
-	}
-	return key
+	return k
 }
 
 // resourceSpans stamps the spans of one resource, after splitting it if they came from several proxies. It
 // reports whether nothing is left of the resource itself.
 func (b *batch) resourceSpans(all ptrace.ResourceSpansSlice, rs ptrace.ResourceSpans) (gone bool) {
 	res := readResource(rs.Resource().Attributes())
-	if res.reporter.NodeID != "" || !severalSpanProxies(rs) {
-		b.stampSpans(rs, &res)
-		return false
+	zone, only := b.resolveSpans(rs, &res)
+	done := 0
+	if res.reporter.NodeID == "" {
+		// Nearly always one proxy reported all of them. So they are stamped up to the first that does not name it, which
+		// says nothing of those before it, and only then is the rest looked through.
+		if done = b.stampSpans(rs, &res, 0, &only); done < spanCount(rs) && severalSpanProxies(rs) {
+			return b.splitResource(all, rs, &res, done)
+		}
 	}
-	b.tally.splits++
-	for _, part := range splitSpans(all, rs) {
-		b.stampSpans(part, &res)
-	}
-	if rs.ScopeSpans().Len() == 0 {
-		return true
-	}
-	res.shared = true
-	b.stampSpans(rs, &res)
+	b.stampSpans(rs, &res, done, nil)
+	b.finishResource(rs, &res, zone)
 	return false
+}
+
+// splitResource stamps the spans of a resource that came from several proxies, each as one of its proxy's. The first
+// ones are stamped already, and all of them are of the first proxy. It reports whether nothing is left of the resource.
+func (b *batch) splitResource(all ptrace.ResourceSpansSlice, rs ptrace.ResourceSpans, res *resourceReading, done int) (gone bool) {
+	b.tally.splits++
+	parts := splitSpans(all, rs)
+	if gone = rs.ScopeSpans().Len() == 0; !gone {
+		parts = append(parts, rs)
+	}
+	for i, part := range parts {
+		res.shared = !gone && i == len(parts)-1
+		zone, _ := b.resolveSpans(part, res)
+		b.stampSpans(part, res, done, nil)
+		b.finishResource(part, res, zone)
+		done = 0
+	}
+	return gone
+}
+
+// finishResource says on the resource who reported its spans.
+func (b *batch) finishResource(rs ptrace.ResourceSpans, res *resourceReading, zone string) {
+	b.checkLocality(res, zone)
+	stampResource(rs.Resource().Attributes(), &b.reported.near)
+}
+
+func spanCount(rs ptrace.ResourceSpans) (n int) {
+	for _, ss := range rs.ScopeSpans().All() {
+		n += ss.Spans().Len()
+	}
+	return n
 }
 
 func severalSpanProxies(rs ptrace.ResourceSpans) bool {
 	var seen proxyKey
 	for _, ss := range rs.ScopeSpans().All() {
 		for _, span := range ss.Spans().All() {
-			key := proxyKeyOf(span.Attributes())
+			key := proxyKeyOf(span.Attributes(), &seen)
 			switch {
 			case key.nodeID == "" || key == seen:
 			case seen.nodeID == "":
@@ -110,7 +151,7 @@ func splitSpans(all ptrace.ResourceSpansSlice, rs ptrace.ResourceSpans) []ptrace
 	var split []ptrace.ResourceSpans
 	for i, ss := range rs.ScopeSpans().All() {
 		ss.Spans().RemoveIf(func(span ptrace.Span) bool {
-			key := proxyKeyOf(span.Attributes())
+			key := proxyKeyOf(span.Attributes(), nil)
 			if key.nodeID == "" {
 				key = owner[span.ParentSpanID()]
 			}
@@ -143,7 +184,7 @@ func spanOwners(rs ptrace.ResourceSpans) map[pcommon.SpanID]proxyKey {
 	owner := map[pcommon.SpanID]proxyKey{}
 	for _, ss := range rs.ScopeSpans().All() {
 		for _, span := range ss.Spans().All() {
-			key := proxyKeyOf(span.Attributes())
+			key := proxyKeyOf(span.Attributes(), nil)
 			if key.nodeID == "" || span.SpanID().IsEmpty() {
 				continue
 			}
@@ -160,42 +201,114 @@ func removeEmptySpans(rs ptrace.ResourceSpans) {
 	rs.ScopeSpans().RemoveIf(func(ss ptrace.ScopeSpans) bool { return ss.Spans().Len() == 0 })
 }
 
-// stampSpans stamps a resource whose spans are all of one reporter.
-func (b *batch) stampSpans(rs ptrace.ResourceSpans, res *resourceReading) {
-	b.resolveSpans(rs, res)
-	stampResource(rs.Resource().Attributes(), &b.reported.near)
+// stampSpans stamps spans that are all of one reporter, after the first so many. It ends at the first span that does not
+// name the only proxy, unless that is nil, and returns how many spans are before it.
+func (b *batch) stampSpans(rs ptrace.ResourceSpans, res *resourceReading, done int, only *proxyKey) (passed int) {
+	var parents map[pcommon.SpanID]ptrace.Span
+	if b.reported.near.Between() {
+		if only != nil {
+			// What such a span inherits must not come from another proxy's.
+			return 0
+		}
+		parents = spansByID(rs)
+	}
 	for _, ss := range rs.ScopeSpans().All() {
 		proxy := res.proxy || ss.Scope().Name() == "envoy"
 		for _, span := range ss.Spans().All() {
-			r := &b.read
-			*r = reading{}
+			if passed < done {
+				passed++
+				continue
+			}
+			var r reading
 			r.attributes(span.Attributes())
+			if only != nil && (only.nodeID == "" || r.nodeID != only.nodeID || r.tagCluster != only.cluster) {
+				return passed
+			}
+			passed++
 			if !proxy && !r.proxy {
 				continue
 			}
 			r.settle(kindOf(span.Kind()))
-			when := b.when(span.StartTimestamp())
-			v := rules.Judge(b.view(when), b.nearAt(when), &r.call)
-			b.tally.count(&v)
-			stamp(span.Attributes(), &v, &r.call.Stamped)
-			stampStale(span.Attributes(), &v, &r.call.Stamped)
+			r.inheritCaller(parents, span)
+			b.judge(span.Attributes(), b.when(span.StartTimestamp()), &r)
 		}
+	}
+	return passed
+}
+
+// spansByID returns the spans of one reporter by their ids, less those that share one, as Zipkin allows.
+func spansByID(rs ptrace.ResourceSpans) map[pcommon.SpanID]ptrace.Span {
+	spans := map[pcommon.SpanID]ptrace.Span{}
+	for _, ss := range rs.ScopeSpans().All() {
+		for _, span := range ss.Spans().All() {
+			if _, taken := spans[span.SpanID()]; taken {
+				spans[span.SpanID()] = noSpan
+				continue
+			}
+			spans[span.SpanID()] = span
+		}
+	}
+	return spans
+}
+
+// inheritCaller gives the span of an attempt, which a gateway or waypoint made, what the span of the request tells of who
+// called: Envoy writes it there alone. parents is nil for other reporters.
+func (r *reading) inheritCaller(parents map[pcommon.SpanID]ptrace.Span, span ptrace.Span) {
+	if parents == nil || r.call.Kind != rules.ClientKind || r.call.DownstreamAddress != "" || span.ParentSpanID().IsEmpty() {
+		return
+	}
+	parent, ok := parents[span.ParentSpanID()]
+	if !ok || parent == noSpan || parent == span {
+		return
+	}
+	var request reading
+	request.attributes(parent.Attributes())
+	request.settle(kindOf(parent.Kind()))
+	c := &r.call
+	c.DownstreamAddress, c.DownstreamLocal = request.call.DownstreamAddress, request.call.DownstreamLocal
+	if c.PeerSAN == "" {
+		c.PeerSAN = request.call.PeerSAN
+	}
+	if c.SourceTag == (mesh.End{}) {
+		c.SourceTag, c.SourceName = request.call.SourceTag, request.call.SourceName
 	}
 }
 
 // resolveSpans resolves who reported the spans, as it was at the start of the first span that names its proxy; without
-// one, the resource and the connection tell alone.
-func (b *batch) resolveSpans(rs ptrace.ResourceSpans, res *resourceReading) {
-	reporter, zone := b.reporter(res), ""
+// one, the resource and the connection tell alone. It returns the zone that the proxy says it is in, and the proxy if a
+// span names one.
+func (b *batch) resolveSpans(rs ptrace.ResourceSpans, res *resourceReading) (zone string, proxy proxyKey) {
+	reporter := b.reporter(res)
 	span, named := firstSpan(rs, !res.shared)
 	if named {
+		proxy = proxyKeyOf(span.Attributes(), nil)
 		r := &b.read
 		*r = reading{}
 		r.attributes(span.Attributes())
 		reporter, zone = r.reporter(reporter), r.zone
+	} else if cluster, ok := soleCluster(rs); ok && !res.shared {
+		// With its new names alone, Envoy writes no node id; Istio's tags still tell the cluster.
+		reporter.TagCluster = cluster
 	}
 	b.resolve(reporter, b.when(span.StartTimestamp()))
-	b.checkLocality(res, zone)
+	return zone, proxy
+}
+
+// soleCluster returns the istio.cluster_id that all spans which have one agree on.
+func soleCluster(rs ptrace.ResourceSpans) (cluster string, ok bool) {
+	for _, ss := range rs.ScopeSpans().All() {
+		for _, span := range ss.Spans().All() {
+			id, tagged := span.Attributes().Get("istio.cluster_id")
+			switch {
+			case !tagged || id.Str() == cluster:
+			case cluster != "":
+				return "", false
+			default:
+				cluster = id.Str()
+			}
+		}
+	}
+	return cluster, cluster != ""
 }
 
 // firstSpan returns the first span that names its proxy, if one is wanted and there, else the first span.
@@ -203,7 +316,7 @@ func firstSpan(rs ptrace.ResourceSpans, named bool) (first ptrace.Span, names bo
 	first = noSpan
 	for _, ss := range rs.ScopeSpans().All() {
 		for _, span := range ss.Spans().All() {
-			if named && proxyKeyOf(span.Attributes()).nodeID != "" {
+			if named && proxyKeyOf(span.Attributes(), nil).nodeID != "" {
 				return span, true
 			}
 			if first == noSpan {

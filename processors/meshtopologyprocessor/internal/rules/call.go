@@ -4,7 +4,6 @@ package rules
 
 import (
 	"net/netip"
-	"strings"
 
 	"github.com/otelcol-mesh/otelcol-mesh/internal/envoy"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/mesh"
@@ -21,7 +20,8 @@ const (
 	ClientKind
 )
 
-// Call is what one span or log record says of a call. Strings are as they stand in the telemetry.
+// Call is what one span or log record says of a call. Strings are as they stand in the telemetry. It is comparable: equal
+// calls are judged equally for equal reporters at one time.
 type Call struct {
 	Kind Kind
 	// UpstreamCluster is the Envoy cluster the call went to.
@@ -29,8 +29,13 @@ type Call struct {
 	// UpstreamAddress is the address of the endpoint the proxy chose; UpstreamPort if it stands apart, else 0.
 	UpstreamAddress string
 	UpstreamPort    uint16
+	// Attempt says that the span is about one attempt to send a request on, of which Istio's gateways and waypoints write
+	// spans apart. Sidecars do so only where their owner told them to.
+	Attempt bool
 	// UpstreamMayBeOwn says that the address stands under a name that some spans use for the caller.
 	UpstreamMayBeOwn bool
+	// NoHost says that the item names the endpoint as "-", so that none was chosen. An item without the name says nothing.
+	NoHost bool
 	// DownstreamAddress is the address the call came from.
 	DownstreamAddress string
 	// DownstreamLocal is the address the call was received on.
@@ -41,14 +46,24 @@ type Call struct {
 	EndpointMetadata string
 	// SourceTag and DestinationTag are what tags of the proxy say of the two ends.
 	SourceTag, DestinationTag mesh.End
-	// UpstreamPeer and DownstreamPeer are what the proxies told each other.
+	// SourceName and DestinationName are the pods that the tags name. Those of ztunnel may be a workload instead.
+	SourceName, DestinationName string
+	// UpstreamPeer and DownstreamPeer are what the proxies told each other, UpstreamPod and DownstreamPod the pods that
+	// they named.
 	UpstreamPeer, DownstreamPeer mesh.End
-	// PeerSAN is the identity in the certificate of the downstream peer.
-	PeerSAN string
+	UpstreamPod, DownstreamPod   string
+	// PeerSAN is the identity in the certificate of the downstream peer, UpstreamSAN that of the upstream's.
+	PeerSAN, UpstreamSAN string
 	// PlainText says that the connection the call came on is known to have had no TLS.
 	PlainText bool
 	// NoUpstream says that the response flags tell that no endpoint was chosen, see [NoUpstream].
 	NoUpstream bool
+	// Ztunnel is the direction that a ztunnel logged, "inbound" or "outbound"; empty for other reporters.
+	Ztunnel string
+	// HBONETarget is what a ztunnel asked the other side of the tunnel for, "ip:port" or "host:port".
+	HBONETarget string
+	// CalledHost is the host of the called service, where it stands apart from the cluster's name.
+	CalledHost string
 	// Stamped is what an earlier mesh_topology processor said.
 	Stamped Verdict
 }
@@ -71,37 +86,65 @@ type Verdict struct {
 }
 
 // Judge says who called whom in one span or access log record of a proxy, by the topology at the time of the call. near
-// must hold at that time, see [Near.Holds].
-func Judge(at topology.View, near *Near, c *Call) Verdict {
+// must hold at that time, see [Near.Holds]. It does not allocate.
+func Judge(at topology.View, near *Near, c *Call) Verdict { return JudgeTraced(at, near, c, nil) }
+
+// JudgeTraced is [Judge] that also records what was tried in the trace; nil records nothing and costs nothing.
+func JudgeTraced(at topology.View, near *Near, c *Call, trace *Trace) Verdict {
 	j := judgeOf(at, near, c)
+	j.trace = trace
 	var v Verdict
-	switch j.role() {
+	role := j.role()
+	trace.begin(role, &j)
+	switch role {
 	case calledHere:
-		v.Destination, v.DestinationBy, v.DestinationConflict = near.End, near.By, near.Conflict
-		v.staleDestination = near.Stale
+		j.nearDestination(&v)
 		j.source(&v)
 		v.TLS = j.inboundTLS()
 	case calledFromHere:
-		v.Source, v.SourceBy, v.SourceConflict = near.End, near.By, near.Conflict
-		v.staleSource = near.Stale
+		if near.isGateway() || (near.NodeType == "" && c.Attempt) {
+			return j.atGateway()
+		}
+		j.nearSource(&v)
 		j.destination(&v)
+		v.TLS = j.outboundTLS()
 	case carriedHere:
 		j.source(&v)
 		j.destination(&v)
-		switch {
-		case near.EastWest != nil:
-			v.Via = near.EastWest.ID
-		case j.passesThrough():
-			v.Via = unnamedGateway
-		}
-		if near.NodeType == "waypoint" {
-			v.TLS = j.inboundTLS()
-		}
+		j.carriedBy(&v)
 	default:
 		v.SourceBy, v.DestinationBy = mesh.UnknownNoEvidence, mesh.UnknownNoEvidence
 	}
-	v.finish(at, &c.Stamped)
+	v.finishTraced(at, &c.Stamped, trace)
 	return v
+}
+
+// nearSource makes the reporter the calling end.
+func (j *judge) nearSource(v *Verdict) {
+	v.Source, v.SourceBy, v.SourceConflict, v.staleSource = j.near.End, j.near.By, j.near.Conflict, j.near.Stale
+	j.trace.source().near(j.near)
+}
+
+// nearDestination makes the reporter the called end.
+func (j *judge) nearDestination(v *Verdict) {
+	v.Destination, v.DestinationBy, v.DestinationConflict, v.staleDestination = j.near.End, j.near.By, j.near.Conflict, j.near.Stale
+	j.trace.destination().near(j.near)
+}
+
+// carriedBy says through which east/west gateway the call went, if the reporter is one, and what it knows of TLS.
+func (j *judge) carriedBy(v *Verdict) {
+	switch {
+	case j.near.EastWest != nil && j.eastWest():
+		v.Via = j.near.EastWest.ID
+	case j.eastWest():
+		v.Via = unnamedGateway
+	}
+	switch {
+	case j.call.Ztunnel != "":
+		v.TLS = j.ztunnelTLS()
+	case j.near.NodeType == waypointType:
+		v.TLS = j.inboundTLS()
+	}
 }
 
 // judge holds what the rules about one call share.
@@ -111,6 +154,7 @@ type judge struct {
 	call     *Call
 	upstream envoy.ClusterName
 	network  string
+	trace    *Trace
 }
 
 func judgeOf(at topology.View, near *Near, c *Call) judge {
@@ -125,74 +169,7 @@ func judgeOf(at topology.View, near *Near, c *Call) judge {
 	return judge{at: at, near: near, call: c, upstream: upstream, network: near.Network()}
 }
 
-// role is what the reporter is in the call.
-type role uint8
-
-const (
-	unclear        role = iota
-	calledHere          // the reporter stands before the called workload
-	calledFromHere      // the reporter stands behind the calling workload, or is the caller itself
-	carriedHere         // the reporter is neither end: a waypoint, a ztunnel or an east/west gateway
-)
-
-// role decides by the strongest evidence: what the proxy is, where it sent the call, then the span's kind, then whose
-// address the call was received on. Names of spans say nothing: they can be configured.
-func (j *judge) role() role {
-	if j.near.NodeType == "waypoint" || j.near.NodeType == "ztunnel" || j.near.EastWest != nil || j.passesThrough() {
-		return carriedHere
-	}
-	switch j.upstream.Direction {
-	case envoy.Inbound, envoy.InboundPassthrough:
-		return calledHere
-	case envoy.InboundVIP:
-		return carriedHere
-	case envoy.Outbound, envoy.Passthrough, envoy.BlackHole:
-		return calledFromHere
-	}
-	if j.near.NodeType == "router" {
-		return calledFromHere
-	}
-	switch j.call.Kind {
-	case ServerKind:
-		return calledHere
-	case ClientKind:
-		return calledFromHere
-	}
-	return j.roleByAddress()
-}
-
-// roleByAddress tells the two listeners of a sidecar apart when no cluster was chosen: the application calls from the
-// pod's own address, and others call to it.
-func (j *judge) roleByAddress() role {
-	if a, ok := parseAddress(j.call.DownstreamAddress, 0); ok && j.own(a.ip) {
-		return calledFromHere
-	}
-	if a, ok := parseAddress(j.call.DownstreamLocal, 0); ok && j.own(a.ip) {
-		return calledHere
-	}
-	return unclear
-}
-
 // own says whether the address is the reporter's. A pod may have one of each family, and its node id one alone.
 func (j *judge) own(ip netip.Addr) bool {
 	return ip == j.near.Address || (j.near.Pod != nil && j.at.HasAddress(j.near.Pod, ip))
-}
-
-// passesThrough says whether the call was forwarded by its server name, which only east/west gateways do: their
-// clusters are named in the form of a server name.
-func (j *judge) passesThrough() bool {
-	return strings.HasPrefix(j.call.UpstreamCluster, "outbound_.")
-}
-
-// inboundTLS judges the connection that the call came on. The identity of the peer proves mutual TLS. TLS without one
-// is neither mutual nor none.
-func (j *judge) inboundTLS() string {
-	switch {
-	case j.call.PeerSAN != "":
-		return mesh.TLSMutual
-	case j.call.PlainText:
-		return mesh.TLSNone
-	default:
-		return mesh.TLSUnknown
-	}
 }

@@ -32,6 +32,7 @@ func hardMesh(t testing.TB) *topology.Snapshot {
 		Workloads: []topology.WorkloadSpec{
 			workload("shop", "web", at("10.0.0.1"), at("fd00::1")), workload("shop", "db", at("10.0.0.2")),
 			workload("shop", "host", at("10.0.9.9")), workload("istio-system", "ew", at("10.0.0.15")),
+			{Name: "api", Namespace: "shop", Pods: []topology.PodSpec{{Name: "api-5d8f7c9b4x-x2kqz", Addresses: []netip.Addr{at("10.0.0.7")}}}},
 		},
 	}))
 	require.NoError(t, b.Add(&topology.ClusterSpec{
@@ -64,7 +65,8 @@ func TestNearIsNeverAPodThatTheEvidenceExcludes(t *testing.T) {
 		conflict          bool
 	}{
 		{"a stateful pod of a cluster that is not described", Reporter{NodeID: "sidecar~10.7.7.7~db-0.shop~d"}, "", "", mesh.UnknownNoCluster, true},
-		{"a node id without an address", Reporter{NodeID: "sidecar~~db-0.shop~d"}, "a", "db", mesh.ByTag, false},
+		{"a node id without an address: the name repeats in clusters that are not described", Reporter{NodeID: "sidecar~~db-0.shop~d"}, "", "", mesh.UnknownNoCluster, false},
+		{"a node id without an address, of a name that never repeats", Reporter{NodeID: "sidecar~~api-5d8f7c9b4x-x2kqz.shop~d"}, "a", "api", mesh.ByTag, false},
 		{"the other address of a pod", Reporter{NodeID: "sidecar~fd00::1~web-0.shop~d"}, "a", "web", mesh.ByTag, false},
 		{"a pod in the host network", Reporter{NodeID: "sidecar~10.0.9.9~host-0.shop~d"}, "a", "host", mesh.ByTag, false},
 		{"the node's address is no pod", Reporter{Address: ip("10.0.9.9"), LocalCluster: "a"}, "a", "", mesh.ByIP, false},

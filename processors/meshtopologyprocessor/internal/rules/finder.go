@@ -17,10 +17,17 @@ type finder struct {
 	conflict bool
 	// stale says that the topology told something of the end and that nobody confirms its cluster any more.
 	stale bool
+	// clue is what is being tried; only the trace reads it.
+	clue Clue
+	// trace is nil unless somebody asked for it.
+	trace *EndTrace
 }
 
 // offer takes a piece of evidence. Evidence that excludes what stronger evidence said is a conflict and is dropped.
 func (f *finder) offer(by mesh.Resolution, end *mesh.End) {
+	if f.trace != nil {
+		f.record(by, end)
+	}
 	if *end == (mesh.End{}) {
 		return
 	}
@@ -32,6 +39,64 @@ func (f *finder) offer(by mesh.Resolution, end *mesh.End) {
 	if !f.by.Known() && end.Cluster != "" {
 		f.by = by
 	}
+}
+
+// record notes a piece of evidence that is about to be taken, and what will become of it.
+func (f *finder) record(by mesh.Resolution, end *mesh.End) {
+	e := f.opened()
+	e.By, e.Said = by, *end
+	after := f.end
+	after.Fill(end)
+	switch {
+	case *end == (mesh.End{}):
+	case f.end.Contradicts(end):
+		e.Outcome, e.Against = Conflict, f.by
+	case !f.by.Known() && end.Cluster != "":
+		e.Outcome = Won
+	case after != f.end:
+		e.Outcome = Filled
+	default:
+		e.Outcome, e.Against = Lost, f.by
+	}
+}
+
+// opened returns the record of the look-up that the evidence is the answer of, else a new one.
+func (f *finder) opened() *Evidence {
+	tried := f.trace.Tried
+	if n := len(tried); n > 0 && tried[n-1].Looked != "" && tried[n-1].Outcome == Nothing && tried[n-1].Said == (mesh.End{}) &&
+		tried[n-1].Why == mesh.UnknownNoEvidence {
+		tried[n-1].Clue = f.clue
+		return &tried[n-1]
+	}
+	f.trace.Tried = append(tried, Evidence{Clue: f.clue})
+	return &f.trace.Tried[len(f.trace.Tried)-1]
+}
+
+// lost records evidence that names a carrier of the call, for the trace alone.
+func (f *finder) lost(by mesh.Resolution, end *mesh.End, why mesh.Resolution) {
+	if f.trace == nil {
+		return
+	}
+	e := f.opened()
+	e.By, e.Said, e.Why, e.Outcome = by, *end, why, Carrier
+}
+
+// looked records that an address is being looked up, for the trace alone.
+func (f *finder) looked(text, network string) {
+	if f.trace != nil && text != "" {
+		f.trace.Tried = append(f.trace.Tried, Evidence{Clue: f.clue, Looked: text, Network: network})
+	}
+}
+
+// overrule drops everything that was said so far for evidence that is proven and excludes it. Nothing that was dropped
+// tells the cluster any more, and neither does the evidence.
+func (f *finder) overrule(end *mesh.End) {
+	if f.trace != nil {
+		e := f.opened()
+		e.By, e.Said, e.Outcome, e.Against = mesh.ByTrustDomain, *end, Overruled, f.by
+		f.trace.retract()
+	}
+	f.end, f.by, f.why, f.conflict, f.stale = *end, mesh.UnknownNoEvidence, mesh.UnknownConflict, true, false
 }
 
 // offerKnown takes a piece of evidence that is what the topology knows of a cluster.
@@ -51,9 +116,22 @@ func isStale(cluster *topology.Cluster) bool {
 
 // reason notes why the end is unknown, if no stronger evidence gave a reason.
 func (f *finder) reason(why mesh.Resolution) {
+	if f.trace != nil {
+		f.recordReason(why)
+	}
 	if f.why == mesh.UnknownNoEvidence {
 		f.why = why
 	}
+}
+
+// recordReason notes the reason with the evidence that gave it.
+func (f *finder) recordReason(why mesh.Resolution) {
+	if tried := f.trace.Tried; len(tried) > 0 && tried[len(tried)-1].Clue == f.clue && !tried[len(tried)-1].Why.Known() &&
+		tried[len(tried)-1].Why == mesh.UnknownNoEvidence {
+		tried[len(tried)-1].Why = why
+		return
+	}
+	f.trace.Tried = append(f.trace.Tried, Evidence{Clue: f.clue, Why: why})
 }
 
 // result returns the end, and what told its cluster or why nothing did.
@@ -68,12 +146,34 @@ func (f *finder) result() (mesh.End, mesh.Resolution) {
 }
 
 // finish merges what an earlier processor stamped, adds what the topology knows of the ends, and settles TLS.
-func (v *Verdict) finish(at topology.View, stamped *Verdict) {
-	if merge(&v.Source, &v.SourceBy, &v.staleSource, &stamped.Source, stamped.SourceBy) {
+func (v *Verdict) finish(at topology.View, stamped *Verdict) { v.finishTraced(at, stamped, nil) }
+
+func (v *Verdict) finishTraced(at topology.View, stamped *Verdict, trace *Trace) {
+	var none mesh.End
+	source, sourceBy := &stamped.Source, stamped.SourceBy
+	if v.dropCarrier(at, source, &v.Source, &v.SourceBy, trace.source()) {
+		source, sourceBy = &none, mesh.UnknownNoEvidence
+	}
+	destination, destinationBy := &stamped.Destination, stamped.DestinationBy
+	if v.dropCarrier(at, destination, &v.Destination, &v.DestinationBy, trace.destination()) {
+		destination, destinationBy = &none, mesh.UnknownNoEvidence
+	}
+	if trace != nil {
+		trace.Source.merged(&v.Source, source, v.SourceBy, sourceBy)
+		trace.Destination.merged(&v.Destination, destination, v.DestinationBy, destinationBy)
+	}
+	if merge(&v.Source, &v.SourceBy, &v.staleSource, source, sourceBy) {
 		v.SourceConflict = true
 	}
-	if merge(&v.Destination, &v.DestinationBy, &v.staleDestination, &stamped.Destination, stamped.DestinationBy) {
+	if merge(&v.Destination, &v.DestinationBy, &v.staleDestination, destination, destinationBy) {
 		v.DestinationConflict = true
+	}
+	if trace != nil {
+		wholeSource, wholeDestination := v.Source, v.Destination
+		completeFromTopology(at, &wholeSource)
+		completeFromTopology(at, &wholeDestination)
+		trace.Source.fromTopology(&v.Source, &wholeSource)
+		trace.Destination.fromTopology(&v.Destination, &wholeDestination)
 	}
 	v.staleSource = completeFromTopology(at, &v.Source) || v.staleSource
 	v.staleDestination = completeFromTopology(at, &v.Destination) || v.staleDestination
@@ -87,6 +187,27 @@ func (v *Verdict) finish(at topology.View, stamped *Verdict) {
 	if v.TLS == "" {
 		v.TLS = mesh.TLSUnknown
 	}
+}
+
+// dropCarrier says whether the stamped end is a gateway or waypoint that carried the call: an agent does not know all of
+// them. What is found now may say that it is the end in spite of that, as an ingress gateway is that is both.
+func (v *Verdict) dropCarrier(at topology.View, stamped, end *mesh.End, by *mesh.Resolution, trace *EndTrace) bool {
+	if stamped.Workload == "" || (end.Workload == stamped.Workload && end.Namespace == stamped.Namespace) {
+		return false
+	}
+	c := namesCarrier(at, stamped)
+	if !c.named {
+		return false
+	}
+	if c.via != "" && (v.Via == "" || v.Via == unnamedGateway) {
+		v.Via = c.via
+	}
+	switch *by {
+	case mesh.UnknownNoEvidence, mesh.UnknownNoAddress, mesh.UnknownAddressNotFound, mesh.UnknownNoNetwork:
+		*by = mesh.UnknownBehindGateway
+	}
+	trace.note(ClueStamped, "dropped: "+stamped.Workload+" carried the call, which whoever stamped it did not know")
+	return true
 }
 
 // merge keeps the stamped end unless the new evidence is stronger, and fills the gaps of the one from the other. It

@@ -6,6 +6,7 @@
 //   - [ResolveNear] says who reported an item.
 //   - [Judge] says who called whom in one span or access log record.
 //   - [JudgeLabels] does so for a point of an Istio metric.
+//   - [Trace] records, where somebody asks for it, what was tried for each end and why it won or lost.
 //
 // Each rule that decides something is a function named for it, in the file of its subject. Rules never guess: an end
 // that nothing tells stays unknown, with the reason.
@@ -13,6 +14,7 @@ package rules
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/otelcol-mesh/otelcol-mesh/internal/envoy"
@@ -82,6 +84,9 @@ func (n *Near) Holds(at time.Time) bool {
 	return !at.Before(seen) && (ended.IsZero() || at.Before(ended))
 }
 
+// addressed says whether an address of the reporter is known.
+func (n *Near) addressed() bool { return n.Address.IsValid() || (n.Pod != nil && n.Pod.Addressed) }
+
 // Network returns the network the reporter sees addresses in; empty if not known.
 func (n *Near) Network() string {
 	switch {
@@ -97,7 +102,12 @@ func (n *Near) Network() string {
 }
 
 // ResolveNear says who the reporter was at the time of the call.
-func ResolveNear(at topology.View, r *Reporter) Near {
+func ResolveNear(at topology.View, r *Reporter) Near { return ResolveNearTraced(at, r, nil) }
+
+// ResolveNearTraced is [ResolveNear] that also records what was tried; nil records nothing and costs nothing.
+func ResolveNearTraced(at topology.View, r *Reporter, whole *Trace) Near {
+	trace := whole.reporter()
+	trace.reset()
 	var n Near
 	node, err := envoy.ParseNodeID(r.NodeID)
 	hasNode := err == nil
@@ -115,10 +125,18 @@ func ResolveNear(at topology.View, r *Reporter) Near {
 		namespace = known(r.TagNamespace)
 	}
 	cluster, by := claimedCluster(at, r, hasNode)
-	if tag := known(r.TagCluster); tag != "" && tag != cluster && has(at, tag) {
+	trace.claims(r, cluster, by)
+	if tag := known(r.TagCluster); tag != "" && tag != cluster && (tag != DefaultClusterID || has(at, tag)) {
 		n.Conflict = true
+		if tag != DefaultClusterID && !r.PeerMetadata && !confirmed(at, cluster, tag, namespace, pod, n.Address) {
+			trace.note(ClueReporter, "the proxy's own tag istio.cluster_id is stronger than the resource, and no pod of this name and address in the cluster that the resource names speaks against it")
+			cluster, by = tag, mesh.ByTag
+		} else {
+			trace.note(ClueReporter, "istio.cluster_id and the resource name different clusters: the resource's stays")
+		}
 	}
 	n.Pod = findPod(at, r, cluster, namespace, pod, &n)
+	trace.found(&n, r, pod)
 	if n.Pod != nil {
 		n.adopt(r, cluster, by)
 		return n
@@ -126,18 +144,29 @@ func ResolveNear(at topology.View, r *Reporter) Near {
 	n.claim(at, r, cluster, by)
 	n.End.Namespace = namespace
 	n.PodName = pod
-	if hasNode {
+	if hasNode || pod == "" {
 		n.End.Service, n.End.Version = known(r.TagService), first(revision(r.TagRevision), n.End.Version)
 	}
 	n.Stale = completeFromTopology(at, &n.End) || n.Stale
 	return n
 }
 
+// confirmed says whether the topology settles for the one cluster against the other: by a pod of this name, which is not
+// known to have another address.
+func confirmed(at topology.View, cluster, other, namespace, pod string, address netip.Addr) bool {
+	return pod != "" && hasPod(at, cluster, namespace, pod, address) && !hasPod(at, other, namespace, pod, address)
+}
+
+func hasPod(at topology.View, cluster, namespace, pod string, address netip.Addr) bool {
+	p, ok := at.ByPod(cluster, namespace, pod)
+	return ok && (!address.IsValid() || !p.Addressed || at.HasAddress(p, address))
+}
+
 // claimedCluster returns the cluster that the evidence names, the strongest first: the resource, the proxy's own tag,
 // the cluster the collector was told to be in. Every Istio whose owner set no cluster id says "Kubernetes", so that
 // name counts only if the topology has it.
 func claimedCluster(at topology.View, r *Reporter, hasNode bool) (name string, by mesh.Resolution) {
-	if c := known(r.Cluster); c != "" && (c != defaultClusterID || has(at, c)) {
+	if c := known(r.Cluster); c != "" && (c != DefaultClusterID || has(at, c)) {
 		switch {
 		case r.PeerMetadata:
 			return c, mesh.ByPeerMetadata
@@ -146,16 +175,22 @@ func claimedCluster(at topology.View, r *Reporter, hasNode bool) (name string, b
 		}
 		return c, mesh.ByIP
 	}
-	if c := known(r.TagCluster); c != "" && (c != defaultClusterID || has(at, c)) {
+	if c := known(r.TagCluster); c != "" && (c != DefaultClusterID || has(at, c)) {
 		return c, mesh.ByTag
 	}
-	if hasNode {
-		return r.LocalCluster, mesh.ByTag
+	name = r.LocalCluster
+	if sole, ok := at.SoleIn(r.Network); ok && name == "" && r.Network != "" && (hasNode || r.Pod != "") {
+		// Its owner gave the cluster no id of its own, but the network is named and no other cluster is in it.
+		name = sole.Name
 	}
-	return r.LocalCluster, mesh.ByIP
+	if hasNode {
+		return name, mesh.ByTag
+	}
+	return name, mesh.ByIP
 }
 
-const defaultClusterID = "Kubernetes"
+// DefaultClusterID is the cluster id of every Istio whose owner set none.
+const DefaultClusterID = "Kubernetes"
 
 func has(at topology.View, cluster string) bool {
 	_, ok := at.Cluster(cluster)
@@ -197,12 +232,40 @@ func podNamed(at topology.View, cluster, namespace, pod string, n *Near) *topolo
 		return nil
 	}
 	its := at.HasAddress(p, n.Address)
-	if cluster == "" && (its || !n.Address.IsValid() || !p.Addressed) {
+	// Where others are not described at all, a pod of theirs may have both the name and the address.
+	settled := (its && !at.Alone()) || (unique(p) && (its || !n.Address.IsValid() || !p.Addressed))
+	if cluster == "" && settled {
 		return p
 	}
 	// The name of another cluster's pod excludes the claim only if its address does too, and the other way around.
-	n.Conflict = n.Conflict || its == (cluster != "")
+	n.Conflict = n.Conflict || (n.Address.IsValid() && p.Addressed && its == (cluster != ""))
 	return nil
+}
+
+// unique says whether no other pod has the name, in clusters that are not described either: Kubernetes draws the names of
+// the pods of most workloads by lot. Those of stateful sets, and those that people give, repeat.
+func unique(p *topology.Pod) bool {
+	switch p.Workload.Kind {
+	case "statefulset", "pod":
+		return false
+	case "":
+		return drawn(p.Name)
+	}
+	return true
+}
+
+// drawn says whether a name ends in the five characters that Kubernetes draws (k8s.io/apimachinery util/rand).
+func drawn(pod string) bool {
+	i := strings.LastIndexByte(pod, '-')
+	if i < 1 || len(pod)-i-1 != 5 {
+		return false
+	}
+	for _, c := range pod[i+1:] {
+		if !strings.ContainsRune("bcdfghjklmnpqrstvwxz2456789", c) {
+			return false
+		}
+	}
+	return true
 }
 
 // networkOf returns the network that the reporter's address is valid in; empty if not known. The network of the whole
@@ -217,6 +280,10 @@ func networkOf(at topology.View, r *Reporter, cluster string) string {
 			return ""
 		}
 		return c.Network
+	}
+	if at.Alone() {
+		// Of one cluster, everything is in one network. So it is of another that nobody described.
+		return ""
 	}
 	network, _ := at.SoleNetwork()
 	return network
@@ -258,7 +325,7 @@ func (n *Near) claim(at topology.View, r *Reporter, cluster string, by mesh.Reso
 		n.End.Fill(&end)
 		n.Stale = isStale(c)
 	}
-	n.End.Fill(&mesh.End{Region: r.Region, Workload: r.Workload, Version: r.Version})
+	n.End.Fill(&mesh.End{Region: r.Region, Workload: r.Workload, Version: revision(r.Version)})
 	if r.Region == "" || r.Region == n.End.Region {
 		// A zone of another region than the cluster's would be told beside the wrong region.
 		n.End.Zone = first(n.End.Zone, envoy.NormalizeZone(n.End.Region, r.Zone))

@@ -3,6 +3,8 @@
 package rules
 
 import (
+	"strings"
+
 	"github.com/otelcol-mesh/otelcol-mesh/internal/envoy"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/mesh"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/topology"
@@ -10,20 +12,18 @@ import (
 
 // source finds the calling end as a proxy at or near the called end saw it.
 func (j *judge) source(v *Verdict) {
-	var f finder
-	f.offer(mesh.ByTag, believed(j.at, &j.call.SourceTag))
-	normalizeZone(&j.call.DownstreamPeer)
-	if gateway, ok := j.gatewayWorkload(&j.call.DownstreamPeer); ok {
-		// Some versions name the east/west gateway as the peer. It is not: it carried the call.
-		v.Via = gateway
-		f.reason(mesh.UnknownBehindGateway)
-	} else {
-		f.offer(mesh.ByPeerMetadata, believed(j.at, &j.call.DownstreamPeer))
-	}
-	identity, trusted := j.identity(j.call.PeerSAN)
-	f.offer(mesh.ByTrustDomain, &identity)
-	j.sourceByAddress(&f, v)
+	f := finder{trace: j.trace.source()}
+	h := j.caller()
+	f.clue = ClueTags
+	byTag := j.offerNamed(&f, mesh.ByTag, &j.call.SourceTag, j.call.SourceName, v)
+	f.clue = CluePeer
+	byPeer := j.offerNamed(&f, mesh.ByPeerMetadata, &j.call.DownstreamPeer, j.call.DownstreamPod, v)
+	h.carrier = h.carrier || byTag.named || byPeer.named
+	trusted := j.offerIdentity(&f, j.call.PeerSAN, &h)
+	f.clue = ClueAddress
+	j.offerCaller(&f, &h, v)
 	if trusted != nil && !f.by.Known() {
+		f.clue = ClueTrustDomain
 		whole := trusted.End()
 		f.offerKnown(mesh.ByTrustDomain, &whole, trusted)
 	}
@@ -32,67 +32,84 @@ func (j *judge) source(v *Verdict) {
 	v.staleSource = f.stale
 }
 
-// sourceByAddress looks the address up that the call came from.
-func (j *judge) sourceByAddress(f *finder, v *Verdict) {
-	a, ok := parseAddress(j.call.DownstreamAddress, 0)
+// caller looks the address up that the call came from.
+func (j *judge) caller() hop {
+	a, ok := j.downstreamAddress()
 	if !ok {
-		f.reason(mesh.UnknownNoAddress)
-		return
+		return hop{why: mesh.UnknownNoAddress}
 	}
 	if j.network == "" {
-		f.reason(mesh.UnknownNoNetwork)
-		return
+		return hop{why: mesh.UnknownNoNetwork}
 	}
 	if g, ok := j.at.OwnGateway(j.network, a.ip); ok {
-		v.Via = g.ID
-		f.reason(mesh.UnknownBehindGateway)
-		return
+		h := j.hopOfGateway(g)
+		if j.near.NodeType == "sidecar" && h.principal != "" && h.principal == j.call.PeerSAN {
+			// A call that is forwarded by its server name keeps the caller's certificate, so with its own the gateway is the
+			// caller: it is the ingress gateway too.
+			if pod, how := j.at.ByAddress(j.network, a.ip); how == topology.Found {
+				return hop{pod: pod}
+			}
+		}
+		return h
 	}
 	if _, ok := j.at.NodeAt(j.network, a.ip); ok {
-		f.reason(mesh.UnknownNodeAddress)
-		return
+		return hop{why: mesh.UnknownNodeAddress}
 	}
-	if j.near.EastWest != nil || j.passesThrough() {
+	if j.near.EastWest != nil && j.eastWest() || j.passesThrough() {
 		// Callers of this gateway are in other networks, so their addresses mean nothing in this one, where they may be
 		// those of other pods.
-		f.reason(mesh.UnknownCrossNetwork)
-		return
+		return hop{why: mesh.UnknownCrossNetwork}
 	}
 	pod, how := j.at.ByAddress(j.network, a.ip)
 	if how == topology.Found {
-		end := pod.End()
-		f.offerKnown(mesh.ByIP, &end, pod.Workload.Cluster)
-		if f.conflict {
-			f.reason(mesh.UnknownConflict)
-		}
-		return
+		return hopOf(pod)
 	}
-	f.reason(unnamedHolder(how))
-	f.reason(mesh.UnknownAddressNotFound)
+	if why := unnamedHolder(how); why != mesh.UnknownNoEvidence {
+		return hop{why: why}
+	}
+	return hop{why: mesh.UnknownAddressNotFound}
 }
 
-// identity reads a SPIFFE id: it always tells the principal and the namespace, and the cluster only if exactly one
-// cluster has the trust domain.
+// downstreamAddress returns the address that the call came from. That of a listener within the proxy names where the tunnel
+// led, which is the called end's.
+func (j *judge) downstreamAddress() (address, bool) {
+	if internalAddress(j.call.DownstreamAddress) {
+		return address{}, false
+	}
+	return parseAddress(j.call.DownstreamAddress, 0)
+}
+
+// offerCaller takes what the address tells.
+func (j *judge) offerCaller(f *finder, h *hop, v *Verdict) {
+	f.looked(j.call.DownstreamAddress, j.network)
+	if h.pod == nil {
+		if h.via != "" {
+			v.Via = h.via
+		}
+		f.reason(h.why)
+		return
+	}
+	end := h.pod.End()
+	f.offerKnown(mesh.ByIP, &end, h.pod.Workload.Cluster)
+	if f.conflict {
+		f.reason(mesh.UnknownConflict)
+	}
+}
+
+// identity reads a SPIFFE id: one of Istio's form tells the principal and the namespace, and each the cluster if exactly one
+// cluster has the trust domain. What the topology knows as principals are of that form alone, so another is not set beside
+// them.
 func (j *judge) identity(san string) (end mesh.End, cluster *topology.Cluster) {
 	id, err := envoy.ParseSPIFFE(san)
-	if err != nil {
+	if err != nil || strings.IndexByte(san, ',') >= 0 {
+		// A certificate with two identities proves neither.
 		return end, nil
 	}
-	end.Principal, end.Namespace = san, id.Namespace
+	if id.Namespace != "" {
+		end.Principal, end.Namespace = san, id.Namespace
+	}
 	if c, ok := j.at.TrustDomain(id.TrustDomain); ok {
 		cluster = c
 	}
 	return end, cluster
-}
-
-// gatewayWorkload returns the id of the east/west gateway that the end is, if it is one.
-func (j *judge) gatewayWorkload(end *mesh.End) (id string, ok bool) {
-	if end.Workload == "" {
-		return "", false
-	}
-	w, ok := j.at.Workload(end.Cluster, end.Namespace, end.Workload)
-	if !ok || w.EastWest == nil {
-		return "", false
-	}
-	return w.EastWest.ID, true
 }

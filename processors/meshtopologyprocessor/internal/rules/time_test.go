@@ -42,6 +42,8 @@ func reused(t testing.TB) (*topology.Writer, *topology.Snapshot) {
 		{Namespace: "shop", Name: "web-0", Earliest: second(10), Latest: second(12)},
 		{Namespace: "shop", Name: "old-0", Earliest: second(10), Latest: second(20), Gap: true},
 	}})
+	// Another cluster, as a topology that knows one alone tells nothing by what is the only one of its kind.
+	w.Apply(&topology.Delta{Cluster: "b", At: second(60), Full: true, Facts: &topology.ClusterFacts{Region: "s", Network: "m", TrustDomain: "b.mesh"}})
 	w.Apply(&topology.Delta{Cluster: "a", At: second(60), Pods: []topology.PodState{
 		pod("web-0", "web", "10.0.0.2", "r-2", 20, 21), pod("db-0", "db", "10.0.0.1", "r-1", 11, 15),
 	}})

@@ -4,7 +4,6 @@ package rules
 
 import (
 	"net/netip"
-	"strings"
 
 	"github.com/otelcol-mesh/otelcol-mesh/internal/envoy"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/mesh"
@@ -28,9 +27,12 @@ func revision(value string) string {
 }
 
 // believed drops the cluster that an end claims if it is the id that every Istio has whose owner set none: it counts only
-// if the topology has a cluster of that name.
+// if the topology has a cluster of that name, beside others, with the workload in it.
 func believed(at topology.View, end *mesh.End) *mesh.End {
-	if end.Cluster == defaultClusterID && !has(at, defaultClusterID) {
+	if end.Cluster != DefaultClusterID {
+		return end
+	}
+	if _, ok := at.Workload(DefaultClusterID, end.Namespace, end.Workload); !ok || at.Alone() {
 		end.Cluster = ""
 	}
 	return end
@@ -54,6 +56,9 @@ type address struct {
 // parseAddress reads "ip", "ip:port" and Envoy's internal addresses. ok is false for a missing address, and for the
 // loopback ones that the proxy and the application beside it use with each other.
 func parseAddress(text string, port uint16) (a address, ok bool) {
+	if text == "" || (text[0] > '9' && !spelledAsAddress(text)) {
+		return address{}, false
+	}
 	ip, p, ok := envoy.ParseAddress(text)
 	if !ok {
 		return address{}, false
@@ -65,6 +70,22 @@ func parseAddress(text string, port uint16) (a address, ok bool) {
 		a.port = port
 	}
 	return a, true
+}
+
+// spelledAsAddress says whether the text has no letter that an address has not. Host names mostly do, and to parse one
+// would build an error.
+func spelledAsAddress(text string) bool {
+	if _, endpoint, internal := envoy.ParseInternalAddress(text); internal {
+		text = endpoint
+	}
+	for i := range len(text) {
+		switch c := text[i]; {
+		case '0' <= c && c <= '9', 'a' <= c && c <= 'f', 'A' <= c && c <= 'F', c == '.', c == ':', c == '[', c == ']':
+		default:
+			return false
+		}
+	}
+	return text != ""
 }
 
 func parseIP(text string) (netip.Addr, bool) {
@@ -94,14 +115,16 @@ func normalizeZone(end *mesh.End) {
 	}
 }
 
-// NoUpstream says whether Envoy's response flags tell that no endpoint was chosen: no healthy host (UH), no route (NR),
-// no cluster (NC, NFCF), no address for the name (DF).
+// NoUpstream says whether Envoy's response flags tell that no endpoint was chosen: there was no healthy host (UH), no
+// route (NR), no cluster (NC), no filter configuration (NFCF) or no address for the name (DF), or a filter answered in
+// the place of an upstream: the external authorization (UAEX), the rate limit (RL), an injected fault (FI) or the check
+// of Envoy's own headers (IH). Source: envoy StreamInfo response flags, as the access log documents them.
 func NoUpstream(flags string) bool {
 	for flags != "" {
 		var flag string
-		flag, flags, _ = strings.Cut(flags, ",")
+		flag, flags = envoy.NextResponseFlag(flags)
 		switch flag {
-		case "UH", "NR", "NC", "NFCF", "DF":
+		case "UH", "NR", "NC", "NFCF", "DF", "UAEX", "RL", "FI", "IH":
 			return true
 		}
 	}
@@ -130,12 +153,15 @@ func completeFromTopology(at topology.View, end *mesh.End) (stale bool) {
 }
 
 func fillFromTopology(at topology.View, c *topology.Cluster, end *mesh.End) {
-	if end.Workload != "" && end.Namespace != "" {
-		if w, ok := at.Workload(end.Cluster, end.Namespace, end.Workload); ok {
-			whole := w.End()
-			end.Fill(&whole)
-		}
-	}
 	whole := c.End()
+	if end.Workload != "" && end.Namespace != "" {
+		if w, ok := at.Workload(end.Cluster, end.Namespace, end.Workload); ok && !at.Partial() {
+			own := w.End()
+			end.Fill(&own)
+		}
+		// The pods of a workload may be in other networks than the cluster's, a virtual machine for one. What is known of the
+		// workload has said so; what is not known may be so.
+		whole.Network = ""
+	}
 	end.Fill(&whole)
 }
