@@ -297,12 +297,21 @@ func valueOf(item ingestiontest.Item) float64 {
 
 func (a *audit) report(t *testing.T) {
 	var lines []string
+	unsent, unresolved := 0, 0
 	for way, f := range a.edges {
+		unsent += f.unsent
+		for what, n := range f.unresolved {
+			// A record of an access log may be all that one knows of a call; a span has its partner.
+			if !strings.HasPrefix(what, "Message ") {
+				unresolved += n
+			}
+		}
 		assert.GreaterOrEqual(t, f.requests, f.calls-f.unsent, "requests of %+v", way)
 		assert.LessOrEqual(t, f.requests, f.calls, "requests of %+v", way)
 		lines = append(lines, fmt.Sprintf("%s -> %s via %q: %d calls, %d requests, %d dependencies, %d access logs, unresolved: %v",
 			way.caller, way.callee, way.via, f.calls, f.requests, f.dependencies, f.records, f.unresolved))
 	}
+	assert.LessOrEqual(t, unresolved, unsent, "ends of spans that nothing told, though only so many partners were lost")
 	slices.Sort(lines)
 	t.Logf("%d calls on %d edges\n%s", len(a.calls), len(lines), strings.Join(lines, "\n"))
 	for _, example := range a.examples {
