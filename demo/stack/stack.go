@@ -27,7 +27,7 @@ import (
 // stopGrace is how long a collector may take to hand over what it holds and end.
 const stopGrace = 20 * time.Second
 
-// Options says where the parts are. All fields but Log are required.
+// Options says where the parts are. All fields but Insights and Log are required.
 type Options struct {
 	// Binary is the built distribution, Envoy the Envoy executable.
 	Binary, Envoy string
@@ -35,6 +35,8 @@ type Options struct {
 	Configs string
 	// Dir is an empty folder for logs, certificates, queues and generated files.
 	Dir string
+	// Insights configures the local Application Insights endpoint; the zero value does.
+	Insights ingestiontest.Config
 	// Log receives what happens to the processes; nil discards it.
 	Log *slog.Logger
 }
@@ -88,7 +90,7 @@ func (s *Stack) startAll(ctx context.Context) error {
 	if err := os.WriteFile(s.TopologyFile(), topology, 0o644); err != nil {
 		return fmt.Errorf("writing the topology file: %w", err)
 	}
-	s.insights, err = ingestiontest.Listen(insightsHost, ingestiontest.Config{})
+	s.insights, err = ingestiontest.Listen(insightsHost, s.opts.Insights)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("local Application Insights endpoint: address %s is in use: is another demo running?", insightsHost)
 	}

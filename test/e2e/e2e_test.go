@@ -70,6 +70,8 @@ func startMesh(t *testing.T) *stack.Stack {
 	dir := t.TempDir()
 	s, err := stack.Start(t.Context(), stack.Options{
 		Binary: binary, Envoy: envoy, Configs: configs, Dir: dir,
+		// Nothing may be forgotten before it was compared.
+		Insights: ingestiontest.Config{MaxItems: 10_000_000, MaxItemBytes: 8 << 30},
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	require.NoError(t, err)
