@@ -72,7 +72,7 @@ func startMesh(t *testing.T) *stack.Stack {
 		Binary: binary, Envoy: envoy, Configs: configs, Dir: dir,
 		// Nothing may be forgotten before it was compared.
 		Insights: ingestiontest.Config{MaxItems: 10_000_000, MaxItemBytes: 8 << 30},
-		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Log:      slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() {
