@@ -90,7 +90,8 @@ func (h *head) requestLine(s string) bool {
 	}
 	h.protocol = s[space+1:]
 	s = s[:space]
-	if space = strings.IndexByte(s, ' '); space < 0 {
+	// A method is a token (RFC 9110, 9.1), so a quote is another text's.
+	if space = strings.IndexByte(s, ' '); space < 0 || strings.IndexByte(s[:space], '"') >= 0 {
 		return false
 	}
 	h.method, h.path = s[:space], s[space+1:]

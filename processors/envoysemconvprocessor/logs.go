@@ -4,7 +4,7 @@ package envoysemconvprocessor
 
 import (
 	"context"
-	"strings"
+	"strconv"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -184,7 +184,10 @@ func (r *recorder) isZtunnelKey(name string, v pcommon.Value) bool {
 		_, ok := r.entry.Ztunnel.Start()
 		return ok
 	case accesslog.ZtunnelBytesSent, accesslog.ZtunnelBytesReceived:
-		return strings.Trim(r.entry.Ztunnel.Get(f), "0123456789") == ""
+		// As the rules read it: what they cannot read stays.
+		text := r.entry.Ztunnel.Get(f)
+		_, err := strconv.ParseUint(text, 10, 63)
+		return text == "" || err == nil
 	}
 	return true
 }

@@ -95,6 +95,26 @@ func TestBodyCeilingIsCounted(t *testing.T) {
 	}, metricdatatest.IgnoreTimestamp())
 }
 
+// What cannot be translated stays where it was.
+func TestZtunnelNumbersThatAreNone(t *testing.T) {
+	for text, stays := range map[string]bool{"": false, "12": false, "99999999999999999999999": true, "-1": true, "x": true} {
+		tel := componenttest.NewTelemetry()
+		ld := plog.NewLogs()
+		attrs := ld.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords().AppendEmpty().Attributes()
+		for key, value := range map[string]string{
+			"src.addr": "10.0.0.1:4711", "dst.addr": "10.0.0.2:15008", "direction": "inbound", "bytes_sent": text, "bytes_recv": "1",
+			"duration": "1ms", "scope": "access",
+		} {
+			attrs.PutStr(key, value)
+		}
+		got := records(runLogs(t, tel, createDefaultConfig().(*Config), ld)).At(0)
+		require.Equal(t, "ztunnel.access", got.EventName())
+		_, there := got.Attributes().Get("bytes_sent")
+		assert.Equal(t, stays, there, text)
+		require.NoError(t, tel.Shutdown(t.Context()))
+	}
+}
+
 // A record of the access log service says all of it already, but for the kind of error.
 func TestAccessLogServiceGetsItsErrorType(t *testing.T) {
 	for name, tt := range map[string]struct {

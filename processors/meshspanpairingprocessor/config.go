@@ -22,7 +22,8 @@ type Config struct {
 	MaxEntries int `mapstructure:"max_entries"`
 	// MaxHeldSpans is how many spans wait at a time; at least 1. Default 50000.
 	MaxHeldSpans int `mapstructure:"max_held_spans"`
-	// MaxHeldMiB is how many MiB the waiting spans may take, counted as they would be sent; at least 1. Default 64.
+	// MaxHeldMiB is how many MiB the waiting spans may take, counted as they would be sent; 1 to 1048576. As many again may
+	// be on their way to a next component that refuses them. Default 64.
 	MaxHeldMiB int `mapstructure:"max_held_mib"`
 	// Storage is the id of a storage extension that keeps what waits over a crash. Empty, the default, keeps it in memory
 	// only.
@@ -35,8 +36,12 @@ type Config struct {
 var _ component.Config = (*Config)(nil)
 
 const (
+	// shortest is the shortest time but none at all. A number without a unit is one of nanoseconds.
+	shortest    = time.Millisecond
 	longestWait = time.Minute
 	longestAge  = 24 * time.Hour
+	// mostMiB is a TiB: more would not count in bytes.
+	mostMiB = 1 << 20
 )
 
 func createDefaultConfig() component.Config {
@@ -52,7 +57,12 @@ func (c *Config) Validate() error {
 	if c.Wait < 0 || c.Wait > longestWait {
 		errs = append(errs, fmt.Errorf("'wait' is %v: write a time between 0s, which holds nothing back, and %v", c.Wait, longestWait))
 	}
-	if c.MaxAge <= 0 || c.MaxAge > longestAge {
+	if c.Wait > 0 && c.Wait < shortest {
+		errs = append(errs, fmt.Errorf("'wait' is %v: write a time with its unit, such as 5s, of at least %v, or 0s", c.Wait, shortest))
+	}
+	if c.MaxAge > 0 && c.MaxAge < shortest {
+		errs = append(errs, fmt.Errorf("'max_age' is %v: write a time with its unit, such as 5m, of at least %v", c.MaxAge, shortest))
+	} else if c.MaxAge <= 0 || c.MaxAge > longestAge {
 		errs = append(errs, fmt.Errorf("'max_age' is %v: write a time of more than 0s and at most %v", c.MaxAge, longestAge))
 	} else if c.Wait > c.MaxAge {
 		errs = append(errs, fmt.Errorf("'wait' (%v) is longer than 'max_age' (%v): make 'max_age' the longer one", c.Wait, c.MaxAge))
@@ -66,6 +76,9 @@ func (c *Config) Validate() error {
 		if ceiling.value < 1 {
 			errs = append(errs, fmt.Errorf("'%s' is %d: write a number of at least 1", ceiling.key, ceiling.value))
 		}
+	}
+	if c.MaxHeldMiB > mostMiB {
+		errs = append(errs, fmt.Errorf("'max_held_mib' is %d: write a number of at most %d", c.MaxHeldMiB, mostMiB))
 	}
 	if c.Storage != nil && *c.Storage == (component.ID{}) {
 		errs = append(errs, errors.New("'storage' is empty: write the id of a storage extension, or remove the key to keep what waits in memory only"))

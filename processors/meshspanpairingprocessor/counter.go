@@ -23,6 +23,7 @@ var (
 	shutdownOption  = options("reason", []string{"shutdown"})[0]
 	entriesOption   = options("reason", []string{"max_entries"})[0]
 	crowdedOption   = options("reason", []string{"too_many_children"})[0]
+	tooLongOption   = options("reason", []string{"too_long"})[0]
 	writeOption     = options("operation", []string{"write"})[0]
 	deleteOption    = options("operation", []string{"delete"})[0]
 	readOption      = options("operation", []string{"read"})[0]
@@ -76,4 +77,5 @@ func count(ctx context.Context, tb *metadata.TelemetryBuilder, b *pairing.Batch,
 	addOne(ctx, tb.ProcessorMeshSpanPairingDuplicates, b.Duplicates)
 	addOne(ctx, tb.ProcessorMeshSpanPairingForgottenEntries, b.Forgotten, entriesOption)
 	addOne(ctx, tb.ProcessorMeshSpanPairingForgottenEntries, b.Crowded, crowdedOption)
+	addOne(ctx, tb.ProcessorMeshSpanPairingForgottenEntries, b.TooLong, tooLongOption)
 }

@@ -28,7 +28,10 @@ type journal struct {
 	// mu orders the operations, so that what is stored as next never goes back.
 	mu          sync.Mutex
 	first, next uint64
-	live        map[uint64]struct{}
+	// live are the numbers of the records that are stored.
+	live map[uint64]struct{}
+	// spent are those of them that are wanted no more, and could not be deleted yet.
+	spent []uint64
 }
 
 // record is a stored batch.
@@ -108,31 +111,41 @@ func (j *journal) write(ctx context.Context, td ptrace.Traces, spans int) (*reco
 }
 
 // done notes for each element that one span of the record was handed on, and deletes the records that nothing is left
-// of.
+// of, with those that could not be deleted before.
 func (j *journal) done(ctx context.Context, records []*record) error {
-	var ops []*storage.Operation
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, r := range records {
 		if r.left.Add(-1) == 0 {
-			delete(j.live, r.number)
-			ops = append(ops, storage.DeleteOperation(recordKey(r.number)))
+			j.spent = append(j.spent, r.number)
 		}
 	}
-	if ops == nil {
+	if len(j.spent) == 0 {
 		return nil
 	}
-	before := j.first
-	for j.first < j.next {
-		if _, ok := j.live[j.first]; ok {
+	ops := make([]*storage.Operation, 0, len(j.spent)+1)
+	for _, number := range j.spent {
+		delete(j.live, number)
+		ops = append(ops, storage.DeleteOperation(recordKey(number)))
+	}
+	first := j.first
+	for first < j.next {
+		if _, ok := j.live[first]; ok {
 			break
 		}
-		j.first++
+		first++
 	}
-	if j.first != before {
-		ops = append(ops, storage.SetOperation(firstKey, encodeNumber(j.first)))
+	if first != j.first {
+		ops = append(ops, storage.SetOperation(firstKey, encodeNumber(first)))
 	}
-	return j.client.Batch(ctx, ops...)
+	if err := j.client.Batch(ctx, ops...); err != nil {
+		for _, number := range j.spent {
+			j.live[number] = struct{}{}
+		}
+		return err
+	}
+	j.first, j.spent = first, j.spent[:0]
+	return nil
 }
 
 func (j *journal) close(ctx context.Context) error { return j.client.Close(ctx) }
@@ -212,16 +225,18 @@ func (p *spanPairing) holdAgain(td ptrace.Traces, r *record, b *pairing.Batch) {
 	i := -1
 	for _, rs := range td.ResourceSpans().All() {
 		for _, ss := range rs.ScopeSpans().All() {
+			from := origin{resource: rs, scope: ss}
 			g := &group{resource: rs, scope: ss}
 			for _, span := range ss.Spans().All() {
 				i++
 				pl := &payload{span: span, group: g, record: r}
-				bytes := int64(sizer.SpanSize(span)) + spanOverhead
+				bytes := int64(sizer.SpanSize(span)) + spanOverhead + from.share()
+				from.group = g
 				if entries[i] != nil && p.store.Reserve(entries[i], bytes, b) {
 					p.store.Hold(entries[i], &pairing.Held{Payload: pl, Bytes: bytes}, now, b)
 					continue
 				}
-				released := pairing.Released{Payload: pl}
+				released := pairing.Released{Payload: pl, Bytes: bytes}
 				if entries[i] != nil {
 					released.Own, released.Now, _ = p.store.Judge(entries[i])
 				}

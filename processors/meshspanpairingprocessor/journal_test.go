@@ -75,6 +75,13 @@ func (m *memory) Batch(_ context.Context, ops ...*storage.Operation) error {
 	return nil
 }
 
+// fail makes every operation return the error from now on, nil for none.
+func (m *memory) fail(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.err = err
+}
+
 func (m *memory) records() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -4,17 +4,18 @@ package meshspanpairingprocessor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/consumer"
-	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/processor"
 	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
 
+	"github.com/otelcol-mesh/otelcol-mesh/processors/internal/attrs"
 	"github.com/otelcol-mesh/otelcol-mesh/processors/internal/callattr"
 	"github.com/otelcol-mesh/otelcol-mesh/processors/meshspanpairingprocessor/internal/metadata"
 	"github.com/otelcol-mesh/otelcol-mesh/processors/meshspanpairingprocessor/internal/pairing"
@@ -32,6 +33,9 @@ type spanPairing struct {
 	outgoing  outgoing
 	// journal is nil if what waits is kept in memory only.
 	journal *journal
+	// running is canceled when what is on its way at shutdown has had its time.
+	running context.Context
+	cancel  context.CancelFunc
 	stop    chan struct{}
 	stopped chan struct{}
 }
@@ -86,9 +90,10 @@ func (p *spanPairing) Start(ctx context.Context, host component.Host) error {
 			return fmt.Errorf("'storage': %w", err)
 		}
 		if err = p.restore(ctx); err != nil {
-			return fmt.Errorf("'storage': reading what waited from %q: %w", p.config.Storage, err)
+			return errors.Join(fmt.Errorf("'storage': reading what waited from %q: %w", p.config.Storage, err), p.journal.close(ctx))
 		}
 	}
+	p.running, p.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	p.stop, p.stopped = make(chan struct{}), make(chan struct{})
 	go p.run()
 	return nil
@@ -182,7 +187,7 @@ func (p *spanPairing) divide(td ptrace.Traces, entries []*pairing.Entry, w *wait
 	i := -1
 	for _, rs := range td.ResourceSpans().All() {
 		for _, ss := range rs.ScopeSpans().All() {
-			var g *group
+			from := origin{resource: rs, scope: ss}
 			ss.Spans().RemoveIf(func(span ptrace.Span) bool {
 				i++
 				entry := entries[i]
@@ -190,7 +195,7 @@ func (p *spanPairing) divide(td ptrace.Traces, entries []*pairing.Entry, w *wait
 					return false
 				}
 				own, now, wait := p.store.Judge(entry)
-				if wait && p.reserve(entry, span, rs, ss, &g, w, b, t) {
+				if wait && p.reserve(entry, span, &from, w, b, t) {
 					return true
 				}
 				stamp(span, &own, &now, t)
@@ -215,43 +220,52 @@ var sizer ptrace.ProtoMarshaler
 // spanOverhead is what waiting takes beside the span itself.
 const spanOverhead = 256
 
+// origin is the resource and the scope of spans that may have to wait.
+type origin struct {
+	resource ptrace.ResourceSpans
+	scope    ptrace.ScopeSpans
+	// group is the copy that those share which wait, nil until one does. size is how much it takes, zero until asked for.
+	group *group
+	size  int64
+}
+
+// smallOrigin is the size of a resource and scope up to which the first span that waits pays for all: most are not alone.
+// Beyond it each one pays, as each one keeps it in memory.
+const smallOrigin = 4 << 10
+
+// share returns what a span has to pay for its resource and scope.
+func (o *origin) share() int64 {
+	if o.size == 0 {
+		o.size = int64(attrs.Size(o.resource.Resource().Attributes()) + attrs.ScopeSize(o.scope.Scope()) +
+			len(o.resource.SchemaUrl()) + len(o.scope.SchemaUrl()) + 1)
+	}
+	if o.group != nil && o.size <= smallOrigin {
+		return 0
+	}
+	return o.size
+}
+
 // reserve makes room for a span and moves it to those that wait. It reports false if there is none.
 func (p *spanPairing) reserve(
-	entry *pairing.Entry, span ptrace.Span, rs ptrace.ResourceSpans, ss ptrace.ScopeSpans,
-	g **group, w *waiting, b *pairing.Batch, t *tally,
+	entry *pairing.Entry, span ptrace.Span, from *origin, w *waiting, b *pairing.Batch, t *tally,
 ) bool {
-	if p.outgoing.len() >= int64(p.config.MaxHeldSpans) {
+	if p.outgoing.len() >= int64(p.config.MaxHeldSpans) || p.outgoing.bytes.Load() >= int64(p.config.MaxHeldMiB)<<20 {
 		// The next component takes nothing. More must not pile up here: its error is the sender's.
 		t.backlog++
 		return false
 	}
-	bytes := int64(sizer.SpanSize(span)) + spanOverhead
-	if *g == nil {
-		bytes += int64(resourceSize(rs.Resource().Attributes()))
-	}
+	bytes := int64(sizer.SpanSize(span)) + spanOverhead + from.share()
 	if !p.store.Reserve(entry, bytes, b) {
 		return false
 	}
-	if *g == nil {
-		*g = newGroup(w.traces, rs, ss)
+	if from.group == nil {
+		from.group = newGroup(w.traces, from.resource, from.scope)
 	}
-	kept := (*g).scope.Spans().AppendEmpty()
+	kept := from.group.scope.Spans().AppendEmpty()
 	span.MoveTo(kept)
-	pl := &payload{span: kept, group: *g}
+	pl := &payload{span: kept, group: from.group}
 	w.spans = append(w.spans, waitingSpan{entry, pl, &pairing.Held{Payload: pl, Bytes: bytes}})
 	return true
-}
-
-// resourceSize estimates what the attributes of a resource take.
-func resourceSize(attrs pcommon.Map) int {
-	size := 0
-	for key, value := range attrs.All() {
-		size += len(key) + 16
-		if value.Type() == pcommon.ValueTypeStr {
-			size += len(value.Str())
-		}
-	}
-	return size
 }
 
 func newGroup(into ptrace.Traces, rs ptrace.ResourceSpans, ss ptrace.ScopeSpans) *group {

@@ -31,7 +31,8 @@ const (
 type outgoing struct {
 	mu    sync.Mutex
 	queue []pairing.Released
-	count atomic.Int64
+	// count and bytes are those of the spans that were not taken yet, those on their way among them.
+	count, bytes atomic.Int64
 	// kick says that there is enough to hand on.
 	kick chan struct{}
 
@@ -46,6 +47,7 @@ type parcel struct {
 	traces  ptrace.Traces
 	records []*record
 	spans   int
+	bytes   int64
 }
 
 func (o *outgoing) len() int64 { return o.count.Load() }
@@ -54,6 +56,11 @@ func (o *outgoing) add(released []pairing.Released) {
 	if len(released) == 0 {
 		return
 	}
+	bytes := int64(0)
+	for i := range released {
+		bytes += released[i].Bytes
+	}
+	o.bytes.Add(bytes)
 	o.mu.Lock()
 	o.queue = append(o.queue, released...)
 	o.mu.Unlock()
@@ -96,7 +103,7 @@ func (p *spanPairing) run() {
 		case <-p.outgoing.kick:
 		}
 		if time.Since(p.outgoing.pausedAt) >= p.outgoing.pause {
-			_ = p.handOn(context.Background())
+			_ = p.handOn(p.running)
 		}
 	}
 }
@@ -124,6 +131,7 @@ func (p *spanPairing) handOn(ctx context.Context) error {
 			return err
 		}
 		o.count.Add(-int64(o.pending.spans))
+		o.bytes.Add(-o.pending.bytes)
 		o.pending, o.pause = parcel{}, 0
 	}
 }
@@ -136,6 +144,7 @@ func (p *spanPairing) pack(ctx context.Context, released []pairing.Released) par
 	for i := range released {
 		r := &released[i]
 		pl := r.Payload.(*payload)
+		out.bytes += r.Bytes
 		stamp(pl.span, &r.Own, &r.Now, &t)
 		into, ok := groups[pl.group]
 		if !ok {
@@ -182,6 +191,11 @@ func (p *spanPairing) Shutdown(ctx context.Context) error {
 	if p.stop == nil {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, shutdownGrace)
+	defer cancel()
+	// The last call may hang until then.
+	defer p.cancel()
+	defer context.AfterFunc(ctx, p.cancel)()
 	close(p.stop)
 	<-p.stopped
 	p.stop = nil
@@ -189,8 +203,6 @@ func (p *spanPairing) Shutdown(ctx context.Context) error {
 	p.store.Drain(&b)
 	p.outgoing.add(b.Released)
 	count(ctx, p.telemetry, &b, &tally{})
-	ctx, cancel := context.WithTimeout(ctx, shutdownGrace)
-	defer cancel()
 	err := p.handOnLast(ctx)
 	if p.journal != nil {
 		err = errors.Join(err, p.journal.close(context.WithoutCancel(ctx)))

@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/processor/processorhelper"
 
+	"github.com/otelcol-mesh/otelcol-mesh/processors/internal/attrs"
 	"github.com/otelcol-mesh/otelcol-mesh/processors/meshtopologyprocessor/internal/rules"
 )
 
@@ -139,13 +140,13 @@ type recordsOfProxy struct {
 // splitRecords moves the records of each proxy to a resource of their own and returns those. Records that nothing
 // tells, and those of proxies above the ceiling, stay.
 func (b *batch) splitRecords(all plog.ResourceLogsSlice, rl plog.ResourceLogs) []plog.ResourceLogs {
-	parts := map[proxyKey]*recordsOfProxy{}
+	parts, most := map[proxyKey]*recordsOfProxy{}, mostParts(recordsOriginSize(rl))
 	var split []plog.ResourceLogs
 	for i, sl := range rl.ScopeLogs().All() {
 		sl.LogRecords().RemoveIf(func(record plog.LogRecord) bool {
 			key := b.recordKeyOf(record, nil)
 			part := parts[key]
-			if key.nodeID == "" || (part == nil && len(parts) >= maxProxies) {
+			if key.nodeID == "" || (part == nil && len(parts) >= most) {
 				return false
 			}
 			if part == nil {
@@ -165,6 +166,15 @@ func (b *batch) splitRecords(all plog.ResourceLogsSlice, rl plog.ResourceLogs) [
 	}
 	removeEmptyRecords(rl)
 	return split
+}
+
+// recordsOriginSize returns how many bytes a copy of all but the records takes.
+func recordsOriginSize(rl plog.ResourceLogs) int {
+	size := attrs.Size(rl.Resource().Attributes()) + len(rl.SchemaUrl())
+	for _, sl := range rl.ScopeLogs().All() {
+		size += attrs.ScopeSize(sl.Scope()) + len(sl.SchemaUrl())
+	}
+	return size
 }
 
 func removeEmptyRecords(rl plog.ResourceLogs) {

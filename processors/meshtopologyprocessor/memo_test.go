@@ -6,8 +6,10 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strconv"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -276,4 +278,27 @@ func TestThePortACallCameFromIsLeftOut(t *testing.T) {
 	} {
 		assert.Equal(t, want, withoutPort(address), address)
 	}
+}
+
+// TestAMemoOutlivesTheGarbageCollector: the next batch gets the memo of the last one, and two batches at once have one
+// each. Nobody comes for a while: it is dropped, with the snapshot it holds.
+func TestAMemoOutlivesTheGarbageCollector(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, err := newMeshTopology(metadatatest.NewSettings(componenttest.NewTelemetry()), createDefaultConfig().(*Config))
+		require.NoError(t, err)
+		first, second := m.newBatch(t.Context()), m.newBatch(t.Context())
+		assert.NotSame(t, first.memo, second.memo)
+		first.finish(t.Context())
+		second.finish(t.Context())
+		for range 3 {
+			runtime.GC()
+		}
+		third := m.newBatch(t.Context())
+		assert.Same(t, first.memo, third.memo)
+		third.finish(t.Context())
+		time.Sleep(idleAfter + 1)
+		synctest.Wait()
+		assert.Nil(t, m.lastMemo.Load())
+		require.NoError(t, m.shutdown(t.Context()))
+	})
 }

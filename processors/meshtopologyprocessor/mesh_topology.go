@@ -53,8 +53,12 @@ type meshTopology struct {
 	stop       sync.Once
 	// explains records how items are judged; nil except in an [Explainer].
 	explains *recorder
-	// memos are those that no batch uses.
-	memos sync.Pool
+	// lastMemo is the memo of the last batch, unless one uses it, and memos are the others that no batch uses. A pool
+	// alone would lose it with every other garbage collection.
+	lastMemo atomic.Pointer[memo]
+	memos    sync.Pool
+	// idle drops lastMemo: it holds a snapshot, which may not be the newest.
+	idle *time.Timer
 	// zones are those of the newest snapshot in which somebody looked for one.
 	zones atomic.Pointer[zoneIndex]
 }
@@ -69,12 +73,14 @@ func newMeshTopology(set processor.Settings, config *Config) (*meshTopology, err
 		return nil, err
 	}
 	// Until start finds the extension, an empty topology answers.
-	return &meshTopology{
+	m := &meshTopology{
 		config: config, attributes: attributes, id: set.ID, logger: set.Logger, telemetry: telemetry, topology: &topology.Store{},
 		localities: newThrottle[podID](localityPeriod, maxLocalities),
 		rejections: newThrottle[string](rejectionPeriod, maxRejections),
 		now:        time.Now,
-	}, nil
+	}
+	m.idle = time.AfterFunc(idleAfter, func() { m.lastMemo.Store(nil) })
+	return m, nil
 }
 
 func (m *meshTopology) start(_ context.Context, host component.Host) error {
@@ -98,7 +104,10 @@ func (m *meshTopology) start(_ context.Context, host component.Host) error {
 }
 
 func (m *meshTopology) shutdown(context.Context) error {
-	m.stop.Do(m.telemetry.Shutdown)
+	m.stop.Do(func() {
+		m.idle.Stop()
+		m.telemetry.Shutdown()
+	})
 	return nil
 }
 
@@ -176,5 +185,5 @@ func (b *batch) reporter(res *resourceReading) rules.Reporter {
 
 func (b *batch) finish(ctx context.Context) {
 	b.tally.add(ctx, b.m.telemetry)
-	b.m.memos.Put(b.memo)
+	b.m.giveBack(b.memo)
 }

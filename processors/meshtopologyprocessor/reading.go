@@ -3,12 +3,10 @@
 package meshtopologyprocessor
 
 import (
-	"strconv"
 	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
-	"github.com/otelcol-mesh/otelcol-mesh/internal/envoy"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/mesh"
 	"github.com/otelcol-mesh/otelcol-mesh/processors/meshtopologyprocessor/internal/rules"
 )
@@ -46,27 +44,48 @@ type reading struct {
 // attributes reads a map.
 func (r *reading) attributes(attrs pcommon.Map) {
 	for key, value := range attrs.All() {
-		var first byte
-		if key != "" {
-			first = key[0]
-		}
-		// By the first byte first: most keys begin with none of these.
-		switch {
-		case first == 'm' && strings.HasPrefix(key, "mesh."):
-			r.meshAttribute(key, value)
-		case first == 'i' && strings.HasPrefix(key, "istio."):
-			r.istioAttribute(key[len("istio."):], value.Str())
-		case first == 'e' && strings.HasPrefix(key, "envoy."):
-			r.proxy, r.translated = true, true
-			r.envoyAttribute(key[len("envoy."):], value.Str())
-		default:
-			r.attribute(key, value)
-		}
+		r.look(key, value)
+	}
+}
+
+// weight says what of an attribute's value the reading depends on. It follows from the key alone.
+type weight uint8
+
+const (
+	// weightless: nothing, at most on whether the attribute is there.
+	weightless weight = iota
+	// whole: all of it.
+	whole
+	// caller: the address of who called, without its port, see [callerOf].
+	caller
+	// peerPort: all of it, if the item is a CLIENT span.
+	peerPort
+	// aboutReporter: all of it, but only for the question who reported the item.
+	aboutReporter
+)
+
+// look reads an attribute.
+func (r *reading) look(key string, value pcommon.Value) weight {
+	var first byte
+	if key != "" {
+		first = key[0]
+	}
+	// By the first byte first: most keys begin with none of these.
+	switch {
+	case first == 'm' && strings.HasPrefix(key, "mesh."):
+		return r.meshAttribute(key, value)
+	case first == 'i' && strings.HasPrefix(key, "istio."):
+		return r.istioAttribute(key[len("istio."):], value.Str())
+	case first == 'e' && strings.HasPrefix(key, "envoy."):
+		r.proxy, r.translated = true, true
+		return r.envoyAttribute(key[len("envoy."):], value.Str())
+	default:
+		return r.attribute(key, value)
 	}
 }
 
 // attribute reads the names of Envoy's spans, of semantic conventions and of Istio's JSON access log.
-func (r *reading) attribute(key string, value pcommon.Value) {
+func (r *reading) attribute(key string, value pcommon.Value) weight {
 	switch key {
 	case "component":
 		r.proxy = r.proxy || value.Str() == "proxy"
@@ -76,6 +95,7 @@ func (r *reading) attribute(key string, value pcommon.Value) {
 	case "zone":
 		// Read only where the item names its proxy: other instrumentations have a zone of their own.
 		r.zone = value.Str()
+		return aboutReporter
 	case "upstream_cluster":
 		r.call.UpstreamCluster = value.Str()
 		r.proxy = r.proxy || r.call.UpstreamCluster != ""
@@ -83,6 +103,7 @@ func (r *reading) attribute(key string, value pcommon.Value) {
 		r.statsName = value.Str()
 	case "http.method", "http.request.method", "http.url", "url.full", "user_agent", "user_agent.original", "guid:x-request-id":
 		r.request = true
+		return weightless
 	case "upstream_address":
 		r.upstreamAddress = value.Str()
 	case "upstream_host":
@@ -91,14 +112,17 @@ func (r *reading) attribute(key string, value pcommon.Value) {
 		r.networkPeer = value.Str()
 	case "network.peer.port":
 		r.networkPeerPort = port(value)
+		return peerPort
 	case "peer.address":
 		r.peerAddress = value.Str()
 	case "client.address":
 		r.clientAddress = value.Str()
 	case "downstream_remote_address":
 		r.downstream = value.Str()
+		return caller
 	case "downstream_direct_remote_address":
 		r.downstreamDirect = dash(value.Str())
+		return caller
 	case "downstream_local_address":
 		r.call.DownstreamLocal = value.Str()
 	case "response_flags":
@@ -111,16 +135,23 @@ func (r *reading) attribute(key string, value pcommon.Value) {
 		r.call.UpstreamSAN = spiffeOf(value.Str())
 	case "k8s.pod.name", "pod_name":
 		r.podName = value.Str()
+		return aboutReporter
 	case "k8s.namespace.name", "pod_namespace":
 		r.podNamespace = value.Str()
+		return aboutReporter
 	case "k8s.cluster.name":
 		r.podCluster = value.Str()
+		return aboutReporter
 	case "tls.protocol.version", "tls.cipher":
 		r.tls = true
+		return weightless
+	default:
+		return weightless
 	}
+	return whole
 }
 
-func (r *reading) envoyAttribute(key, value string) {
+func (r *reading) envoyAttribute(key, value string) weight {
 	switch key {
 	case "node.id":
 		if r.nodeID == "" {
@@ -128,6 +159,7 @@ func (r *reading) envoyAttribute(key, value string) {
 		}
 	case "zone":
 		r.zone = value
+		return aboutReporter
 	case "upstream.cluster":
 		r.call.UpstreamCluster = value
 	case "upstream.cluster.name":
@@ -150,15 +182,19 @@ func (r *reading) envoyAttribute(key, value string) {
 		r.call.UpstreamSAN = spiffeOf(value)
 	case "tls.local.san":
 		r.tls = true
+		return weightless
 	default:
 		if name, ok := strings.CutPrefix(key, "upstream_peer."); ok {
 			setPeer(&r.call.UpstreamPeer, &r.call.UpstreamPod, name, value)
 		} else if name, ok := strings.CutPrefix(key, "downstream_peer."); ok {
 			setPeer(&r.call.DownstreamPeer, &r.call.DownstreamPod, name, value)
 		} else if name, ok := strings.CutPrefix(key, "custom_tag.mesh."); ok {
-			r.recommendedTag(name, value)
+			return r.recommendedTag(name, value)
+		} else {
+			return weightless
 		}
 	}
+	return whole
 }
 
 // setUpstreamHost reads the endpoint under a name that Envoy writes whether or not one was chosen.
@@ -197,9 +233,9 @@ func spiffeOf(names string) string {
 	return found
 }
 
-// recommendedTag reads the custom tags that the guide tells users to configure, less their prefix "mesh.". It reports
-// whether the name is one of them.
-func (r *reading) recommendedTag(name, value string) bool {
+// recommendedTag reads the custom tags that the guide tells users to configure, less their prefix "mesh.". It returns
+// weightless for a name that is none of them.
+func (r *reading) recommendedTag(name, value string) weight {
 	switch name {
 	case "upstream.host":
 		r.setUpstreamHost(value)
@@ -209,12 +245,13 @@ func (r *reading) recommendedTag(name, value string) bool {
 		r.call.UpstreamSAN = spiffeOf(value)
 	case "downstream.host":
 		r.downstreamDirect = dash(value)
+		return caller
 	case "downstream.principal":
 		r.setPeerSAN(value)
 	default:
-		return false
+		return weightless
 	}
-	return true
+	return whole
 }
 
 // setPeer reads a field of Istio's peer metadata.
@@ -253,23 +290,29 @@ func setPeer(end *mesh.End, pod *string, name, value string) {
 }
 
 // istioAttribute reads the tags of Istio's proxies: about themselves, and those that waypoints add about both ends.
-func (r *reading) istioAttribute(key, value string) {
+func (r *reading) istioAttribute(key, value string) weight {
 	switch key {
 	case "cluster_id":
 		r.tagCluster = value
 	case "namespace":
 		r.tagNamespace = value
+		return aboutReporter
 	case "canonical_service":
 		r.tagService = value
+		return aboutReporter
 	case "canonical_revision":
 		r.tagRevision = value
+		return aboutReporter
 	default:
 		if name, ok := strings.CutPrefix(key, "source_"); ok {
 			setTag(&r.call.SourceTag, &r.call.SourceName, name, value)
 		} else if name, ok := strings.CutPrefix(key, "destination_"); ok {
 			setTag(&r.call.DestinationTag, &r.call.DestinationName, name, value)
+		} else {
+			return weightless
 		}
 	}
+	return whole
 }
 
 // setTag reads a tag that waypoints add (istio/istio pilot/pkg/networking/core/tracing.go, since 1.29).
@@ -302,96 +345,13 @@ func setTag(end *mesh.End, pod *string, name, value string) {
 
 // meshAttribute reads what an earlier mesh_topology processor stamped, and the tags that the guide tells users to
 // configure.
-func (r *reading) meshAttribute(key string, value pcommon.Value) {
-	if r.recommendedTag(key[len("mesh."):], value.Str()) {
-		return
+func (r *reading) meshAttribute(key string, value pcommon.Value) weight {
+	if w := r.recommendedTag(key[len("mesh."):], value.Str()); w != weightless {
+		return w
 	}
 	// What the body of a record says is the sender's word, and not what a processor stamped.
-	if !r.inBody {
-		r.stamped.read(&r.call.Stamped, key, value)
+	if !r.inBody && r.stamped.read(&r.call.Stamped, key, value) {
+		return whole
 	}
-}
-
-// headerPort ends an address that Envoy took from a header, x-forwarded-for most often: connections have a port. Any
-// caller can write one, so it tells nothing.
-const headerPort = ":0"
-
-// isNodeID says whether the text is the id of an Istio proxy: other instrumentations have a node_id of their own.
-func isNodeID(text string) bool {
-	_, err := envoy.ParseNodeID(text)
-	return err == nil
-}
-
-// settle decides which of several names tell the two addresses of the call.
-func (r *reading) settle(kind rules.Kind) {
-	c := &r.call
-	c.Kind = kind
-	if c.UpstreamCluster == "" {
-		c.UpstreamCluster = r.statsName
-	}
-	if kind == rules.ClientKind && r.networkPeer != "" && r.peerIsDownstream() {
-		r.peerAddress, r.networkPeer = r.networkPeer, ""
-	}
-	c.Attempt = kind == rules.ClientKind && !r.request && (r.upstreamAddress != "" || r.networkPeer != "")
-	switch {
-	case dash(r.upstreamAddress) != "":
-		c.UpstreamAddress = r.upstreamAddress
-	case r.upstreamHost != "":
-		c.UpstreamAddress = r.upstreamHost
-	case kind == rules.ClientKind && r.networkPeer != "":
-		c.UpstreamAddress, c.UpstreamPort, c.UpstreamMayBeOwn = r.networkPeer, r.networkPeerPort, !r.translated
-	}
-	switch {
-	case r.downstreamDirect != "":
-		// The remote address may be what a header says; the direct one is the connection's.
-		c.DownstreamAddress = r.downstreamDirect
-	case r.downstream != "":
-		if !strings.HasSuffix(r.downstream, headerPort) {
-			c.DownstreamAddress = r.downstream
-		}
-	case r.peerAddress != "" && r.upstreamAddress == "":
-		// Beside an upstream address, Envoy writes the upstream under this name too.
-		c.DownstreamAddress = r.peerAddress
-	case kind == rules.ServerKind && r.networkPeer != "":
-		c.DownstreamAddress = r.networkPeer
-	case kind != rules.ClientKind:
-		c.DownstreamAddress = r.clientAddress
-	}
-}
-
-// peerIsDownstream says whether network.peer.address of a CLIENT span is who called the proxy. With its new names, Envoy
-// writes that on the span of a request, and the upstream on the span of an attempt, under the same name. What the
-// envoy_semconv processor has translated means the upstream always; so does what differs from a legacy name beside it.
-func (r *reading) peerIsDownstream() bool {
-	return r.request && !r.translated && r.upstreamAddress == "" && (r.peerAddress == "" || r.peerAddress == r.networkPeer)
-}
-
-// reporter adds what the item says of who reported it to what the resource says.
-func (r *reading) reporter(base rules.Reporter) rules.Reporter {
-	if base.NodeID == "" {
-		base.NodeID = r.nodeID
-	}
-	if base.Pod == "" && base.NodeID == "" && r.podName != "" {
-		base.Pod = r.podName
-		if r.podNamespace != "" {
-			base.Namespace = r.podNamespace
-		}
-	}
-	base.TagCluster, base.TagNamespace = r.tagCluster, r.tagNamespace
-	if base.TagCluster == "" {
-		base.TagCluster = r.podCluster
-	}
-	base.TagService, base.TagRevision = r.tagService, r.tagRevision
-	return base
-}
-
-func port(value pcommon.Value) uint16 {
-	n := value.Int()
-	if value.Type() == pcommon.ValueTypeStr {
-		n, _ = strconv.ParseInt(value.Str(), 10, 64)
-	}
-	if n < 0 || n > 65535 {
-		return 0
-	}
-	return uint16(n)
+	return weightless
 }

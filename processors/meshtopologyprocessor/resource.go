@@ -9,6 +9,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/otelcol-mesh/otelcol-mesh/internal/envoy"
+	"github.com/otelcol-mesh/otelcol-mesh/processors/internal/attrs"
 	"github.com/otelcol-mesh/otelcol-mesh/processors/meshtopologyprocessor/internal/rules"
 )
 
@@ -24,10 +25,10 @@ type resourceReading struct {
 	shared bool
 }
 
-func readResource(attrs pcommon.Map) resourceReading {
+func readResource(m pcommon.Map) resourceReading {
 	var r resourceReading
 	var podIP, instance, server string
-	for key, value := range attrs.All() {
+	for key, value := range m.All() {
 		switch key {
 		case "k8s.cluster.name":
 			r.reporter.Cluster = value.Str()
@@ -84,63 +85,93 @@ var kindKeys = map[string]string{
 	"job": "k8s.job.name", "cronjob": "k8s.cronjob.name", "replicaset": "k8s.replicaset.name",
 }
 
+// additions are attributes that a resource has not and gets, all of them at once.
+type additions struct {
+	to           pcommon.Map
+	keys, values [maxAdditions]string
+	n            int
+}
+
+// maxAdditions is how many attributes a resource gets at most.
+const maxAdditions = 13
+
+// absent adds an attribute, if it has a value and the resource has none. No key may be added twice.
+func (a *additions) absent(key, value string) {
+	if value == "" {
+		return
+	}
+	if _, ok := a.to.Get(key); !ok {
+		a.keys[a.n], a.values[a.n] = key, value
+		a.n++
+	}
+}
+
 // stampResource writes the near end where the resource does not say it already: what the user, the application or an
 // agent before us set stays.
-func stampResource(attrs pcommon.Map, near *rules.Near) {
+func stampResource(resource pcommon.Map, near *rules.Near) {
 	if !near.By.Known() {
 		return
 	}
-	attrs.EnsureCapacity(attrs.Len() + 13)
-	stampCluster(attrs, near)
-	if pod, ok := attrs.Get("k8s.pod.name"); ok && near.PodName != "" && pod.AsString() != near.PodName {
+	a := additions{to: resource}
+	a.near(near)
+	attrs.Append(resource, a.keys[:a.n], a.values[:a.n])
+}
+
+func (a *additions) near(near *rules.Near) {
+	a.cluster(near)
+	if pod, ok := a.to.Get("k8s.pod.name"); ok && near.PodName != "" && pod.AsString() != near.PodName {
 		// The resource names another pod, such as that of a collector that forwarded. Two pods must not be mixed.
 		return
 	}
-	putAbsent(attrs, "k8s.namespace.name", near.End.Namespace)
-	putAbsent(attrs, "k8s.pod.name", near.PodName)
-	putAbsent(attrs, "cloud.region", near.End.Region)
-	putAbsent(attrs, "cloud.availability_zone", near.End.Zone)
+	a.absent("k8s.namespace.name", near.End.Namespace)
+	a.absent("k8s.pod.name", near.PodName)
+	a.absent("cloud.region", near.End.Region)
+	a.absent("cloud.availability_zone", near.End.Zone)
 	if near.Pod != nil {
 		if near.Pod.Node != nil {
-			putAbsent(attrs, "k8s.node.name", near.Pod.Node.Name)
+			a.absent("k8s.node.name", near.Pod.Node.Name)
 		}
 		if key := kindKeys[near.Pod.Workload.Kind]; key != "" {
-			putAbsent(attrs, key, near.Pod.Workload.Name)
+			a.absent(key, near.Pod.Workload.Name)
 		}
 	}
-	stampService(attrs, near)
+	a.service(near)
 }
 
-func stampCluster(attrs pcommon.Map, near *rules.Near) {
+func (a *additions) cluster(near *rules.Near) {
 	if near.Cluster != nil {
-		putAbsent(attrs, "cloud.provider", near.Cluster.Provider)
-		putAbsent(attrs, "cloud.platform", near.Cluster.Platform)
+		a.absent("cloud.provider", near.Cluster.Provider)
+		a.absent("cloud.platform", near.Cluster.Platform)
 	}
-	if said, ok := attrs.Get("k8s.cluster.name"); ok && said.Str() == rules.DefaultClusterID && near.End.Cluster != "" {
+	if said, ok := a.to.Get("k8s.cluster.name"); ok && said.Str() == rules.DefaultClusterID && near.End.Cluster != "" {
 		// The rules did not believe it: every Istio has this id until its owner sets one.
 		said.SetStr(near.End.Cluster)
 		return
 	}
-	putAbsent(attrs, "k8s.cluster.name", near.End.Cluster)
+	a.absent("k8s.cluster.name", near.End.Cluster)
 }
 
-// stampService writes service.*. Envoy calls itself "<app>.<namespace>", and Azure Monitor builds the role name as
+// service adds service.*. Envoy calls itself "<app>.<namespace>", and Azure Monitor builds the role name as
 // namespace.name: a namespace beside such a name would be told twice, so it is left out.
-func stampService(attrs pcommon.Map, near *rules.Near) {
-	service := near.End.Service
-	if service == "" {
-		service = near.End.Workload
+func (a *additions) service(near *rules.Near) {
+	name := near.End.Service
+	if name == "" {
+		name = near.End.Workload
 	}
-	putAbsent(attrs, "service.name", service)
-	if name, ok := attrs.Get("service.name"); ok && near.End.Namespace != "" && !endsWith(name.Str(), near.End.Namespace) {
-		putAbsent(attrs, "service.namespace", near.End.Namespace)
+	a.absent("service.name", name)
+	said, ok := a.to.Get("service.name")
+	if ok {
+		name = said.Str()
 	}
-	putAbsent(attrs, "service.version", near.End.Version)
+	if (ok || name != "") && !endsWith(name, near.End.Namespace) {
+		a.absent("service.namespace", near.End.Namespace)
+	}
+	a.absent("service.version", near.End.Version)
 	if near.PodName == "" || near.End.Namespace == "" {
 		return
 	}
-	if _, ok := attrs.Get("service.instance.id"); !ok {
-		attrs.PutStr("service.instance.id", near.End.Namespace+"."+near.PodName)
+	if _, ok := a.to.Get("service.instance.id"); !ok {
+		a.absent("service.instance.id", near.End.Namespace+"."+near.PodName)
 	}
 }
 
@@ -148,13 +179,4 @@ func stampService(attrs pcommon.Map, near *rules.Near) {
 func endsWith(name, namespace string) bool {
 	head, ok := strings.CutSuffix(name, namespace)
 	return ok && strings.HasSuffix(head, ".")
-}
-
-func putAbsent(attrs pcommon.Map, key, value string) {
-	if value == "" {
-		return
-	}
-	if _, ok := attrs.Get(key); !ok {
-		attrs.PutStr(key, value)
-	}
 }

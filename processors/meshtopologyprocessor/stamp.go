@@ -24,21 +24,21 @@ type stamped struct {
 	direction bool
 }
 
-// read reads an attribute of an earlier verdict into before; it passes over any other.
-func (s *stamped) read(before *rules.Verdict, key string, value pcommon.Value) {
+// read reads an attribute of an earlier verdict into before; it passes over any other, and says which it is.
+func (s *stamped) read(before *rules.Verdict, key string, value pcommon.Value) (ours bool) {
 	index, ok := attributeIndex(key)
 	if !ok {
-		return
+		return false
 	}
 	if index == directionIndex {
 		s.direction = true
-		return
+		return true
 	}
 	s.odd |= s.has & (1 << index)
 	s.has = s.has.with(index)
 	if index < textAttributes && value.Type() != pcommon.ValueTypeStr {
 		s.odd = s.odd.with(index)
-		return
+		return true
 	}
 	switch index {
 	case sourceResolutionIndex:
@@ -65,6 +65,7 @@ func (s *stamped) read(before *rules.Verdict, key string, value pcommon.Value) {
 	if !ok {
 		s.odd = s.odd.with(index)
 	}
+	return true
 }
 
 // texts are the values of the attributes that are text, by their indexes; empty stands for absent.
@@ -89,32 +90,85 @@ func (t *texts) present(set attributeSet) (present attributeSet) {
 	return present
 }
 
+// plan is what has to be done to the attributes of an item. A plan follows from the verdict and from what the item says of
+// an earlier one.
+type plan struct {
+	// gone are removed, there are changed, absent are appended.
+	gone, there, absent attributeSet
+	cross               bool
+}
+
+func planOf(set attributeSet, values *texts, v, before *rules.Verdict, s *stamped) (p plan) {
+	want := values.present(set)
+	var known bool
+	if p.cross, known = mesh.CrossCluster(&v.Source, &v.Destination); known && set.has(crossClusterIndex) {
+		want = want.with(crossClusterIndex)
+	}
+	// Whether the topology is stale is told apart, see stampStale.
+	kept := s.has &^ (1 << staleIndex)
+	if kept == 0 {
+		p.absent = want
+		return p
+	}
+	p.gone = kept & (s.odd | ^want)
+	kept &^= p.gone
+	p.there, p.absent = kept&^s.same(kept, values, p.cross, before), want&^kept
+	return p
+}
+
 // stamp writes the verdict on an item: of the attributes in set those that have a value, and none that is there already.
 // What the item has of the others goes: it would be of an earlier verdict.
 func stamp(m pcommon.Map, set attributeSet, v, before *rules.Verdict, s *stamped) {
 	values := textsOf(v, mesh.Locality(&v.Source, &v.Destination))
-	want := values.present(set)
-	cross, known := mesh.CrossCluster(&v.Source, &v.Destination)
-	if known && set.has(crossClusterIndex) {
-		want = want.with(crossClusterIndex)
-	}
-	write := want
-	// Whether the topology is stale is told apart, see stampStale.
-	kept := s.has &^ (1 << staleIndex)
-	if kept != 0 {
-		gone := kept & (s.odd | ^want)
-		remove(m, gone)
-		kept &^= gone
-		write &^= s.same(kept, &values, cross, before)
-	}
-	if write == 0 {
+	p := planOf(set, &values, v, before, s)
+	remove(m, p.gone, s.odd)
+	if p.there|p.absent == 0 {
 		return
 	}
-	m.EnsureCapacity(m.Len() + bits.OnesCount32(uint32(write&^kept)))
-	values.write(m, write&kept, write&allTexts&^kept)
-	if write.has(crossClusterIndex) {
-		m.PutBool(crossClusterKey, cross)
+	m.EnsureCapacity(m.Len() + bits.OnesCount32(uint32(p.absent)))
+	values.write(m, p.there, p.absent&allTexts)
+	if (p.there | p.absent).has(crossClusterIndex) {
+		m.PutBool(crossClusterKey, p.cross)
 	}
+}
+
+// ready is what is appended to every item that is as another one was, made once for all of them.
+type ready struct {
+	// tried says that it was looked whether that can be. If the answer was no, such items are written one by one.
+	tried, can bool
+	shared     attrs.Shared
+}
+
+// stamp does what [stamp] does for a verdict and what an item says of an earlier one, which are the same each time, and
+// then [stampStale] if marks says so.
+func (r *ready) stamp(m pcommon.Map, set attributeSet, v, before *rules.Verdict, s *stamped, marks bool) {
+	if !r.tried {
+		r.make(set, v, before, s, marks)
+	}
+	if r.can {
+		r.shared.AppendTo(m)
+		return
+	}
+	stamp(m, set, v, before, s)
+	if marks {
+		stampStale(m, set, v, before, s)
+	}
+}
+
+// make makes what is appended, if that is all there is to do.
+func (r *ready) make(set attributeSet, v, before *rules.Verdict, s *stamped, marks bool) {
+	r.tried = true
+	values := textsOf(v, mesh.Locality(&v.Source, &v.Destination))
+	p := planOf(set, &values, v, before, s)
+	if p.gone|p.there != 0 || (marks && s.has.has(staleIndex)) {
+		return
+	}
+	made := pcommon.NewMap()
+	stamp(made, p.absent, v, &rules.Verdict{}, &stamped{})
+	if marks {
+		stampStale(made, set, v, before, s)
+	}
+	r.shared, r.can = attrs.Share(made)
 }
 
 // write changes the attributes that the item has, and appends those that it has not.
@@ -147,11 +201,18 @@ func (s *stamped) same(set attributeSet, values *texts, cross bool, before *rule
 	return same
 }
 
-func remove(m pcommon.Map, set attributeSet) {
+// remove removes the attributes of the set. odd are those that may be there more than once, as often as a sender likes: to
+// look for each one from the beginning would take the square of that.
+func remove(m pcommon.Map, set, odd attributeSet) {
+	if set&odd != 0 {
+		m.RemoveIf(func(key string, _ pcommon.Value) bool {
+			index, ok := attributeIndex(key)
+			return ok && set.has(index)
+		})
+		return
+	}
 	for ; set != 0; set &= set - 1 {
-		key := attributeNames[bits.TrailingZeros32(uint32(set))]
-		for m.Remove(key) {
-		}
+		m.Remove(attributeNames[bits.TrailingZeros32(uint32(set))])
 	}
 }
 
@@ -162,7 +223,7 @@ func stampStale(m pcommon.Map, set attributeSet, v, before *rules.Verdict, s *st
 	switch {
 	case !set.has(staleIndex):
 		if s.has.has(staleIndex) {
-			remove(m, 1<<staleIndex)
+			remove(m, 1<<staleIndex, s.odd)
 		}
 	case v.Stale && !before.Stale:
 		m.PutBool(staleKey, true)

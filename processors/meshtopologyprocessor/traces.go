@@ -8,7 +8,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
-	"github.com/otelcol-mesh/otelcol-mesh/internal/mesh"
+	"github.com/otelcol-mesh/otelcol-mesh/processors/internal/attrs"
 	"github.com/otelcol-mesh/otelcol-mesh/processors/meshtopologyprocessor/internal/rules"
 )
 
@@ -32,10 +32,6 @@ func (m *meshTopology) processTraces(ctx context.Context, td ptrace.Traces) (ptr
 	b.finish(ctx)
 	return td, nil
 }
-
-// maxProxies is the most parts a resource is split into. Each part is a copy of the resource, so a sender that makes up
-// proxies must not choose how many there are.
-const maxProxies = 64
 
 // proxyKey tells proxies apart whose spans share a resource.
 type proxyKey struct{ nodeID, namespace, cluster string }
@@ -146,7 +142,7 @@ type spansOfProxy struct {
 // goes with its parent, as the upstream span of a gateway goes with the span of the request. Spans that nothing tells,
 // and those of proxies above the ceiling, stay.
 func splitSpans(all ptrace.ResourceSpansSlice, rs ptrace.ResourceSpans) []ptrace.ResourceSpans {
-	owner := spanOwners(rs)
+	owner, most := spanOwners(rs), mostParts(spansOriginSize(rs))
 	parts := map[proxyKey]*spansOfProxy{}
 	var split []ptrace.ResourceSpans
 	for i, ss := range rs.ScopeSpans().All() {
@@ -156,7 +152,7 @@ func splitSpans(all ptrace.ResourceSpansSlice, rs ptrace.ResourceSpans) []ptrace
 				key = owner[span.ParentSpanID()]
 			}
 			part := parts[key]
-			if key.nodeID == "" || (part == nil && len(parts) >= maxProxies) {
+			if key.nodeID == "" || (part == nil && len(parts) >= most) {
 				return false
 			}
 			if part == nil {
@@ -176,6 +172,15 @@ func splitSpans(all ptrace.ResourceSpansSlice, rs ptrace.ResourceSpans) []ptrace
 	}
 	removeEmptySpans(rs)
 	return split
+}
+
+// spansOriginSize returns how many bytes a copy of all but the spans takes.
+func spansOriginSize(rs ptrace.ResourceSpans) int {
+	size := attrs.Size(rs.Resource().Attributes()) + len(rs.SchemaUrl())
+	for _, ss := range rs.ScopeSpans().All() {
+		size += attrs.ScopeSize(ss.Scope()) + len(ss.SchemaUrl())
+	}
+	return size
 }
 
 // spanOwners returns the proxy of each span that names one. Zipkin lets two proxies share a span id; such a span has no
@@ -204,14 +209,16 @@ func removeEmptySpans(rs ptrace.ResourceSpans) {
 // stampSpans stamps spans that are all of one reporter, after the first so many. It ends at the first span that does not
 // name the only proxy, unless that is nil, and returns how many spans are before it.
 func (b *batch) stampSpans(rs ptrace.ResourceSpans, res *resourceReading, done int, only *proxyKey) (passed int) {
-	var parents map[pcommon.SpanID]ptrace.Span
+	var parents map[pcommon.SpanID]*parent
 	if b.reported.near.Between() {
 		if only != nil {
 			// What such a span inherits must not come from another proxy's.
 			return 0
 		}
-		parents = spansByID(rs)
+		parents = parentsOf(rs)
 	}
+	remembers := parents == nil && b.m.explains == nil
+	var what said
 	for _, ss := range rs.ScopeSpans().All() {
 		proxy := res.proxy || ss.Scope().Name() == "envoy"
 		for _, span := range ss.Spans().All() {
@@ -219,59 +226,38 @@ func (b *batch) stampSpans(rs ptrace.ResourceSpans, res *resourceReading, done i
 				passed++
 				continue
 			}
+			attrs, kind, when := span.Attributes(), kindOf(span.Kind()), b.when(span.StartTimestamp())
+			if remembers {
+				if r := b.memo.spans.find(kind, attrs, &what); r != nil && (proxy || r.proxy) && only.names(r.nodeID, r.tagCluster) && b.repeat(attrs, when, r) {
+					passed++
+					continue
+				}
+			}
 			var r reading
-			r.attributes(span.Attributes())
-			if only != nil && (only.nodeID == "" || r.nodeID != only.nodeID || r.tagCluster != only.cluster) {
+			r.attributes(attrs)
+			if !only.names(r.nodeID, r.tagCluster) {
 				return passed
 			}
 			passed++
 			if !proxy && !r.proxy {
 				continue
 			}
-			r.settle(kindOf(span.Kind()))
-			r.inheritCaller(parents, span)
-			b.judge(span.Attributes(), b.when(span.StartTimestamp()), &r)
+			r.settle(kind)
+			if !remembers {
+				r.inheritCaller(parents, span)
+				b.judge(attrs, when, &r)
+				continue
+			}
+			b.memo.spans.learn(kind, attrs, &what)
+			b.memo.spans.keep(&what, &r, b.judge(attrs, when, &r))
 		}
 	}
 	return passed
 }
 
-// spansByID returns the spans of one reporter by their ids, less those that share one, as Zipkin allows.
-func spansByID(rs ptrace.ResourceSpans) map[pcommon.SpanID]ptrace.Span {
-	spans := map[pcommon.SpanID]ptrace.Span{}
-	for _, ss := range rs.ScopeSpans().All() {
-		for _, span := range ss.Spans().All() {
-			if _, taken := spans[span.SpanID()]; taken {
-				spans[span.SpanID()] = noSpan
-				continue
-			}
-			spans[span.SpanID()] = span
-		}
-	}
-	return spans
-}
-
-// inheritCaller gives the span of an attempt, which a gateway or waypoint made, what the span of the request tells of who
-// called: Envoy writes it there alone. parents is nil for other reporters.
-func (r *reading) inheritCaller(parents map[pcommon.SpanID]ptrace.Span, span ptrace.Span) {
-	if parents == nil || r.call.Kind != rules.ClientKind || r.call.DownstreamAddress != "" || span.ParentSpanID().IsEmpty() {
-		return
-	}
-	parent, ok := parents[span.ParentSpanID()]
-	if !ok || parent == noSpan || parent == span {
-		return
-	}
-	var request reading
-	request.attributes(parent.Attributes())
-	request.settle(kindOf(parent.Kind()))
-	c := &r.call
-	c.DownstreamAddress, c.DownstreamLocal = request.call.DownstreamAddress, request.call.DownstreamLocal
-	if c.PeerSAN == "" {
-		c.PeerSAN = request.call.PeerSAN
-	}
-	if c.SourceTag == (mesh.End{}) {
-		c.SourceTag, c.SourceName = request.call.SourceTag, request.call.SourceName
-	}
+// names says whether the key, unless it is nil, is that of the proxy which these two name.
+func (k *proxyKey) names(nodeID, cluster string) bool {
+	return k == nil || (k.nodeID != "" && k.nodeID == nodeID && k.cluster == cluster)
 }
 
 // resolveSpans resolves who reported the spans, as it was at the start of the first span that names its proxy; without
@@ -279,11 +265,9 @@ func (r *reading) inheritCaller(parents map[pcommon.SpanID]ptrace.Span, span ptr
 // span names one.
 func (b *batch) resolveSpans(rs ptrace.ResourceSpans, res *resourceReading) (zone string, proxy proxyKey) {
 	reporter := b.reporter(res)
-	span, named := firstSpan(rs, !res.shared)
-	if named {
-		proxy = proxyKeyOf(span.Attributes(), nil)
-		r := &b.read
-		*r = reading{}
+	span, proxy := firstSpan(rs, !res.shared)
+	if proxy.nodeID != "" {
+		var r reading
 		r.attributes(span.Attributes())
 		reporter, zone = r.reporter(reporter), r.zone
 	} else if cluster, ok := soleCluster(rs); ok && !res.shared {
@@ -311,23 +295,25 @@ func soleCluster(rs ptrace.ResourceSpans) (cluster string, ok bool) {
 	return cluster, cluster != ""
 }
 
-// firstSpan returns the first span that names its proxy, if one is wanted and there, else the first span.
-func firstSpan(rs ptrace.ResourceSpans, named bool) (first ptrace.Span, names bool) {
+// firstSpan returns the first span that names its proxy, and the proxy, if one is wanted and there, else the first span.
+func firstSpan(rs ptrace.ResourceSpans, named bool) (first ptrace.Span, proxy proxyKey) {
 	first = noSpan
 	for _, ss := range rs.ScopeSpans().All() {
 		for _, span := range ss.Spans().All() {
-			if named && proxyKeyOf(span.Attributes(), nil).nodeID != "" {
-				return span, true
+			if named {
+				if proxy = proxyKeyOf(span.Attributes(), nil); proxy.nodeID != "" {
+					return span, proxy
+				}
 			}
 			if first == noSpan {
 				first = span
 			}
 			if !named {
-				return first, false
+				return first, proxyKey{}
 			}
 		}
 	}
-	return first, false
+	return first, proxyKey{}
 }
 
 // noSpan stands for the first of none. Nobody may change it.

@@ -92,6 +92,14 @@ func BenchmarkSpans(b *testing.B) {
 			processed(b, "all", request, decode, at(agent(nil))),
 			processed(b, "upstream", request, decode, upstream))
 	})
+	for name, calls := range map[string]int{"agent_eight_calls": 8, "agent_no_call_twice": itemsPerRequest} {
+		b.Run(name, func(b *testing.B) {
+			several := withCalls(b, request, calls)
+			sideBySide(b, itemsPerRequest,
+				processed(b, "eight", several, decode, at(agent(eight))),
+				processed(b, "upstream", several, decode, upstream))
+		})
+	}
 	b.Run("hub", func(b *testing.B) {
 		fromEight, fromAll := stamped(agent(eight)), stamped(agent(nil))
 		sideBySide(b, itemsPerRequest,

@@ -4,7 +4,8 @@
 //
 // pcommon.Map has one way to add an attribute: search the whole map for the key, allocate a value of sixteen bytes, append.
 // For a processor that has read the map and adds twenty attributes, that is twenty searches for what is known to be
-// absent, twenty allocations, and most of its time. [Append] does no search and allocates all values at once.
+// absent, twenty allocations, and most of its time. [Append] does no search and allocates all values at once; [Share] makes
+// them once for many items.
 package attrs
 
 import "go.opentelemetry.io/collector/pdata/pcommon"

@@ -89,3 +89,31 @@ func appendDirectly(m pcommon.Map, keys, values []string) bool {
 	*entries = grown
 	return true
 }
+
+// mayShare says whether two items may point to the same value: pdata must not change one where it stands.
+func mayShare() bool {
+	if textKind == nil {
+		return false
+	}
+	set, copied, other := pcommon.NewMap(), pcommon.NewMap(), pcommon.NewMap()
+	for _, m := range [...]pcommon.Map{set, copied} {
+		m.PutStr("text", "value")
+		m.PutBool("boolean", true)
+	}
+	values := [...]unsafe.Pointer{valueOf(set, 0), valueOf(set, 1), valueOf(copied, 0), valueOf(copied, 1)}
+	set.PutInt("text", 1)
+	set.PutStr("boolean", "other")
+	other.CopyTo(copied)
+	return *(*string)(values[0]) == "value" && *(*bool)(values[1]) && *(*string)(values[2]) == "value" && *(*bool)(values[3])
+}
+
+// valueOf returns where the value of the attribute at that place is.
+func valueOf(m pcommon.Map, at int) unsafe.Pointer {
+	return (*face)(unsafe.Pointer(&(*(*memory)(unsafe.Pointer(&m)).entries)[at].value)).data
+}
+
+// appendShared appends entries that point to the same values.
+func appendShared(m, made pcommon.Map) {
+	entries := (*memory)(unsafe.Pointer(&m)).entries
+	*entries = append(*entries, *(*memory)(unsafe.Pointer(&made)).entries...)
+}

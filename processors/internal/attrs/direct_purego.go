@@ -7,3 +7,7 @@ package attrs
 import "go.opentelemetry.io/collector/pdata/pcommon"
 
 func appendDirectly(pcommon.Map, []string, []string) bool { return false }
+
+func mayShare() bool { return false }
+
+func appendShared(pcommon.Map, pcommon.Map) {}

@@ -42,6 +42,17 @@ type Call struct {
 // [mesh.ParseResolution] knows.
 func (c *Call) Stamped() bool { return c.sourceStamped && c.destinationStamped }
 
+// Size returns how many bytes the texts of the call are.
+func (c *Call) Size() int {
+	size := len(c.Via) + len(c.TLS)
+	for _, end := range [...]*mesh.End{&c.Source, &c.Destination} {
+		for _, value := range valuesOf(end) {
+			size += len(value)
+		}
+	}
+	return size
+}
+
 const (
 	prefix            = "mesh."
 	sourcePrefix      = "mesh.source."

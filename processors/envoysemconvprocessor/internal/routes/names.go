@@ -7,6 +7,9 @@ import (
 	"sync"
 )
 
+// maxName is the length in bytes from which on a name is not learned: the ceiling bounds memory only if names are short.
+const maxName = 1 << 10
+
 // Names is a ceiling on the names that nobody configured: a name is good if it was among the first that were learned.
 // It is safe for concurrent use.
 type Names struct {
@@ -25,7 +28,7 @@ func NewNames(limit int) *Names {
 func (n *Names) Use(name []byte, learn bool) (string, bool) {
 	n.mu.RLock()
 	known, ok := n.seen[string(name)]
-	full := len(n.seen) >= n.max
+	full := len(n.seen) >= n.max || len(name) > maxName
 	n.mu.RUnlock()
 	if ok || !learn || full {
 		return known, ok
@@ -37,7 +40,7 @@ func (n *Names) Use(name []byte, learn bool) (string, bool) {
 func (n *Names) UseText(name string, learn bool) (string, bool) {
 	n.mu.RLock()
 	known, ok := n.seen[name]
-	full := len(n.seen) >= n.max
+	full := len(n.seen) >= n.max || len(name) > maxName
 	n.mu.RUnlock()
 	if ok || !learn || full {
 		return known, ok

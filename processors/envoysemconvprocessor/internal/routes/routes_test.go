@@ -159,6 +159,8 @@ func TestNames(t *testing.T) {
 		return got
 	}
 	assert.Empty(t, use("a", false))
+	assert.Empty(t, use(strings.Repeat("x", maxName+1), true), "a sender must not fill the memory with a few names")
+	assert.Zero(t, names.Len())
 	assert.Equal(t, "a", use("a", true))
 	assert.Equal(t, "a", use("a", false))
 	assert.Equal(t, "b", use("b", true))

@@ -105,7 +105,8 @@ type Key struct {
 type Entry struct {
 	key    Key
 	parent SpanID
-	// own is what the span itself says, now what is known by all that came. own never changes.
+	// own is what the span itself says, now what is known by all that came. own changes only if another copy says
+	// something else.
 	own, now State
 
 	upstream, host, shadowOf, proxy uint64

@@ -22,20 +22,25 @@ const shardCount = 256
 
 // Store remembers spans. It is safe for concurrent use; each call locks one shard at a time.
 type Store struct {
-	settings                 Settings
-	seed                     maphash.Seed
+	settings Settings
+	seed     maphash.Seed
+	// epoch is the moment that times are counted from.
+	epoch                    time.Time
 	shards                   [shardCount]shard
 	entries, held, heldBytes atomic.Int64
 }
 
 // NewStore returns an empty store. Settings are not checked.
 func NewStore(settings Settings) *Store {
-	s := &Store{settings: settings, seed: maphash.MakeSeed()}
+	s := &Store{settings: settings, seed: maphash.MakeSeed(), epoch: time.Now()}
 	for i := range s.shards {
 		s.shards[i].nodes = map[Key]*node{}
 	}
 	return s
 }
+
+// at returns a time as the nanoseconds since the store was made. A wall clock that is set back must not make spans wait.
+func (s *Store) at(now time.Time) int64 { return int64(now.Sub(s.epoch)) }
 
 // Entries, HeldSpans and HeldBytes say how much is remembered, and waits, now.
 func (s *Store) Entries() int64 { return s.entries.Load() }
@@ -76,6 +81,8 @@ var Reasons = [ReasonCount]string{
 // Released is a span that waits no more.
 type Released struct {
 	Payload any
+	// Bytes is what [Held] says, zero for a span that was not held.
+	Bytes int64
 	// Own is what the span said, Now what is known.
 	Own, Now State
 }
@@ -89,9 +96,9 @@ type Batch struct {
 	Unheld [ReasonCount]int64
 	// Conflicts counts spans, in the order of [ConflictNames].
 	Conflicts [len(ConflictNames)]int64
-	// Duplicates, Forgotten and Crowded count spans: those that are remembered already, those forgotten at the ceiling,
-	// and those that too many others share their parent or id with.
-	Duplicates, Forgotten, Crowded int64
+	// Duplicates, Forgotten, Crowded and TooLong count spans: those that are remembered already, those forgotten at the
+	// ceiling, those that too many others share their parent or id with, and those whose names are too long.
+	Duplicates, Forgotten, Crowded, TooLong int64
 
 	source, destination internedEnd
 }
@@ -123,9 +130,17 @@ func (s *Store) Mix(a, b uint64) uint64 {
 	return max(1, maphash.Bytes(s.seed, buf[:]))
 }
 
+// maxNames is how long all that a span says of its call may be, in bytes. No names of Kubernetes come near it, and what is
+// remembered of a span must be small whatever a sender writes.
+const maxNames = 8 << 10
+
 // Add remembers a span and judges everyone concerned anew. It returns nil for a span that can have no partner.
 func (s *Store) Add(f *Facts, now time.Time, b *Batch) *Entry {
 	if !f.usable() {
+		return nil
+	}
+	if f.Call.Size() > maxNames {
+		b.TooLong++
 		return nil
 	}
 	e := newEntry(f, b.stateOf(&f.Call))
@@ -134,10 +149,10 @@ func (s *Store) Add(f *Facts, now time.Time, b *Batch) *Entry {
 	defer sh.mu.Unlock()
 	if known := sh.find(e); known != nil {
 		b.Duplicates++
-		return known
+		return s.again(sh, known, e, b)
 	}
 	e.final = s.settings.Wait == 0
-	e.expires = now.Add(s.settings.MaxAge).UnixNano()
+	e.expires = s.at(now.Add(s.settings.MaxAge))
 	if s.entries.Add(1) > s.settings.MaxEntries && !s.forgetOldest(sh, b) {
 		s.entries.Add(-1)
 		e.gone = true
@@ -153,6 +168,21 @@ func (s *Store) Add(f *Facts, now time.Time, b *Batch) *Entry {
 	sh.pushEntry(e)
 	s.settle(sh, e, Settled, b)
 	return e
+}
+
+// again returns the entry for another copy of a known span. The copies may say different things, as a topology learns
+// between two deliveries: the new one counts, unless the old one still waits. Then the new one passes as it is.
+func (s *Store) again(sh *shard, known, e *Entry, b *Batch) *Entry {
+	switch {
+	case known.own == e.own:
+		return known
+	case known.held != nil:
+		e.gone = true
+		return e
+	}
+	known.own = e.own
+	s.settle(sh, known, Settled, b)
+	return known
 }
 
 // forgetOldest makes room for one entry of the shard.
@@ -191,7 +221,7 @@ func (s *Store) release(sh *shard, e *Entry, why Reason, b *Batch) {
 	for h := e.held; h != nil; h = h.sameEntry {
 		sh.removeHeld(h)
 		s.Unreserve(h.Bytes)
-		b.Released = append(b.Released, Released{Payload: h.Payload, Own: e.own, Now: e.now})
+		b.Released = append(b.Released, Released{Payload: h.Payload, Bytes: h.Bytes, Own: e.own, Now: e.now})
 		b.Reasons[why]++
 	}
 	e.held = nil
@@ -208,6 +238,10 @@ func (s *Store) Judge(e *Entry) (own, now State, wait bool) {
 // Reserve makes room for a span that is to wait, at the cost of the oldest ones of the shard. It reports false, and
 // counts, if there is none.
 func (s *Store) Reserve(e *Entry, bytes int64, b *Batch) bool {
+	if bytes > s.settings.MaxBytes {
+		b.Unheld[MaxHeldMiB]++
+		return false
+	}
 	for {
 		why, ok := s.reserve(bytes)
 		if ok {
@@ -255,7 +289,7 @@ func (s *Store) Hold(e *Entry, h *Held, now time.Time, b *Batch) {
 	sh := s.shardOf(&e.key.Trace)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	h.entry, h.deadline = e, now.Add(s.settings.Wait).UnixNano()
+	h.entry, h.deadline = e, s.at(now.Add(s.settings.Wait))
 	h.sameEntry, e.held = e.held, h
 	sh.pushHeld(h)
 	switch {
@@ -272,7 +306,7 @@ func (s *Store) Hold(e *Entry, h *Held, now time.Time, b *Batch) {
 
 // Sweep lets go what waited until now, and forgets what is too old.
 func (s *Store) Sweep(now time.Time, b *Batch) {
-	at := now.UnixNano()
+	at := s.at(now)
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.mu.Lock()
