@@ -67,6 +67,8 @@ type Manager struct {
 	settings Settings
 	sources  sync.WaitGroup
 
+	// mu guards what follows. It is held for no call to the outside: who is told something may ask for the state, and
+	// may hold a lock of its own meanwhile.
 	mu       sync.Mutex
 	clusters map[string]*cluster
 	watching bool
@@ -247,8 +249,6 @@ func (m *Manager) readAnew(ctx context.Context) {
 	asked := m.asked
 	m.asked = nil
 	m.askedMu.Unlock()
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	for _, name := range asked {
 		c := m.clusters[name]
 		if c == nil {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -57,6 +58,16 @@ func (s *fakeSource) Run(ctx context.Context, emit func(*topology.Delta)) error 
 
 func (s *fakeSource) State() kube.State     { return kube.State{Synced: true} }
 func (*fakeSource) Counters() kube.Counters { return kube.Counters{Lists: 1} }
+
+// tells lets the cluster say something.
+func (s *fakeSource) tells(t *testing.T, d *topology.Delta) {
+	t.Helper()
+	select {
+	case s.deltas <- d:
+	case <-s.ended:
+		t.Fatal("the source has ended")
+	}
+}
 
 func (s *fakeSource) over() bool {
 	select {
@@ -237,8 +248,8 @@ func TestEachClusterIsRead(t *testing.T) {
 	west := s.source(0)
 	assert.Equal(t, "west", west.cluster)
 	assert.Equal(t, "https://w", west.host)
-	west.deltas <- full(1)
-	west.deltas <- more(2)
+	west.tells(t, full(1))
+	west.tells(t, more(2))
 	s.says("west true 1", "west false 2")
 	clusters, watching := s.manager.State()
 	require.Len(t, clusters, 1, "the own cluster, secrets without the label and in other namespaces are left alone")
@@ -254,18 +265,20 @@ func TestEachClusterIsRead(t *testing.T) {
 func TestAChangedKubeconfigTakesOverWhenItIsReady(t *testing.T) {
 	s := perform(t, nil, secret("remote", 1, map[string]string{"west": "https://old"}))
 	old := s.source(0)
-	old.deltas <- full(1)
+	old.tells(t, full(1))
+	// Before it has been heard it would give way at once.
+	s.says("west true 1")
 	s.put(secret("remote", 1, map[string]string{"west": "https://new"}))
 	fresh := s.source(1)
 	assert.Equal(t, "https://new", fresh.host)
 	clusters, _ := s.manager.State()
 	assert.True(t, clusters[0].Changing)
-	old.deltas <- more(2)
+	old.tells(t, more(2))
 	s.says("west true 1", "west false 2")
 	assert.False(t, old.over(), "the old one is heard until the new one has told all")
-	fresh.deltas <- full(3)
+	fresh.tells(t, full(3))
 	await(t, old.ended)
-	fresh.deltas <- more(4)
+	fresh.tells(t, more(4))
 	s.says("west true 1", "west false 2", "west true 3", "west false 4")
 	clusters, _ = s.manager.State()
 	assert.False(t, clusters[0].Changing)
@@ -278,7 +291,7 @@ func TestAChangeBeforeTheFirstIsReady(t *testing.T) {
 	s.put(secret("remote", 1, map[string]string{"west": "https://new"}))
 	fresh := s.source(1)
 	await(t, old.ended)
-	fresh.deltas <- full(1)
+	fresh.tells(t, full(1))
 	s.says("west true 1")
 }
 
@@ -291,7 +304,7 @@ func TestTheSameKubeconfigChangesNothing(t *testing.T) {
 	s.put(same)
 	s.put(secret("second", 0, map[string]string{"east": "https://e"}))
 	s.source(1)
-	west.deltas <- full(1)
+	west.tells(t, full(1))
 	s.says("west true 1")
 	assert.Len(t, s.opened, 2)
 }
@@ -299,7 +312,7 @@ func TestTheSameKubeconfigChangesNothing(t *testing.T) {
 func TestARemovedClusterIsReadNoMore(t *testing.T) {
 	s := perform(t, nil, secret("remote", 1, map[string]string{"west": "https://w", "east": "https://e"}))
 	east, west := s.source(0), s.source(1)
-	west.deltas <- full(1)
+	west.tells(t, full(1))
 	s.put(secret("remote", 1, map[string]string{"east": "https://e"}))
 	await(t, west.ended)
 	assert.False(t, east.over())
@@ -312,7 +325,7 @@ func TestAMalformedKubeconfigIsReportedAndLeftUntilItChanges(t *testing.T) {
 	s := perform(t, nil, secret("remote", 1, map[string]string{"west": "https://w", "east": secretToken}))
 	s.finding(topology.KindInvalidObject, "secret istio-system/remote, key east: the value is no kubeconfig")
 	west := s.source(0)
-	west.deltas <- full(1)
+	west.tells(t, full(1))
 	s.put(secret("second", 0, map[string]string{"north": "https://n"}))
 	s.source(1)
 	s.mu.Lock()
@@ -322,7 +335,7 @@ func TestAMalformedKubeconfigIsReportedAndLeftUntilItChanges(t *testing.T) {
 	// A change for the worse leaves what runs.
 	s.put(secret("remote", 1, map[string]string{"west": "garbage", "east": "https://e"}))
 	s.finding(topology.KindInvalidObject, "key west")
-	west.deltas <- more(2)
+	west.tells(t, more(2))
 	s.says("west true 1", "west false 2")
 	assert.Equal(t, "east", s.source(2).cluster)
 	s.eventually(func() bool { return slices.Contains(s.resolved, "invalid_object/east/remote secret") }, "east is over")
@@ -345,7 +358,7 @@ func TestOfTwoSecretsForOneClusterTheFirstCounts(t *testing.T) {
 	// One that claims to be older does not take over what runs.
 	s.put(secret("a-oldest", 99, map[string]string{"west": "https://oldest"}))
 	s.finding(topology.KindDuplicateClusterName, "a-oldest")
-	west.deltas <- full(1)
+	west.tells(t, full(1))
 	s.says("west true 1")
 	assert.Len(t, s.opened, 1)
 
@@ -389,12 +402,12 @@ func TestAClusterIsReadAnew(t *testing.T) {
 	s := perform(t, nil, secret("remote", 1, map[string]string{"west": "https://w"}))
 	west := s.source(0)
 	s.manager.Again("west")
-	west.deltas <- full(1)
+	west.tells(t, full(1))
 	s.says("west true 1")
 	s.manager.Again("nowhere")
 	s.manager.Again("west")
 	fresh := s.source(1)
-	fresh.deltas <- full(2)
+	fresh.tells(t, full(2))
 	await(t, west.ended)
 	s.says("west true 1", "west true 2")
 }
@@ -409,7 +422,7 @@ func TestASourceThatWaitsForTheWriterHoldsUpNobody(t *testing.T) {
 		}
 	}, secret("remote", 1, map[string]string{"west": "https://w"}))
 	west := s.source(0)
-	west.deltas <- full(1)
+	west.tells(t, full(1))
 	await(t, entered)
 	s.put(secret("remote", 1, map[string]string{"west": "https://new"}))
 	s.source(1)
@@ -419,6 +432,28 @@ func TestASourceThatWaitsForTheWriterHoldsUpNobody(t *testing.T) {
 	assert.Len(t, clusters, 1)
 	assert.NotZero(t, s.manager.Counters().Lists)
 	close(release)
+}
+
+// A finding is told to somebody who asks how the clusters fare before the call returns.
+func TestWhoIsToldMayAsk(t *testing.T) {
+	var manager atomic.Pointer[Manager]
+	answered := make(chan int, 100)
+	s := perform(t, func(s *Settings) {
+		ask := func() {
+			if m := manager.Load(); m != nil {
+				clusters, _ := m.State()
+				answered <- len(clusters)
+			}
+		}
+		report, resolve := s.Report, s.Resolve
+		s.Report = func(f topology.Finding) { ask(); report(f) }
+		s.Resolve = func(kind, cluster, subject string) { ask(); resolve(kind, cluster, subject) }
+	}, secret("remote", 1, map[string]string{"west": "https://w"}))
+	s.source(0)
+	manager.Store(s.manager)
+	s.put(secret("remote", 1, map[string]string{"east": secretToken}))
+	s.finding(topology.KindInvalidObject, "key east")
+	assert.NotEmpty(t, answered)
 }
 
 func TestNewNeedsSomebodyToTell(t *testing.T) {

@@ -151,11 +151,11 @@ func offers(objects []any, own string) map[string][]offer {
 	return out
 }
 
-// reconcile starts, changes and stops sources so that they are what the secrets say.
+// reconcile starts, changes and stops sources so that they are what the secrets say. Only the goroutine of
+// [Manager.watch] changes m.clusters, so it reads them without m.mu: whoever is told something here may ask in turn how
+// the clusters fare.
 func (m *Manager) reconcile(ctx context.Context, objects []any) {
 	wanted := offers(objects, m.settings.OwnCluster)
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(m.clusters)) {
 		if len(wanted[name]) == 0 {
 			m.settings.Logger.Info("no secret has the cluster any more, it is not read and becomes stale", slog.String("cluster", name))
@@ -173,7 +173,9 @@ func (m *Manager) reconcile(ctx context.Context, objects []any) {
 				continue
 			}
 			c = &cluster{name: name}
+			m.mu.Lock()
 			m.clusters[name] = c
+			m.mu.Unlock()
 			m.settings.Resolve(topology.KindLimitReached, name, "remote cluster")
 		}
 		m.update(ctx, c, m.choose(c, wanted[name]))
@@ -252,7 +254,7 @@ func (m *Manager) update(ctx context.Context, c *cluster, o offer) {
 	m.start(ctx, c, &instance{secret: o.secret, hash: o.hash, config: config, source: opened, started: m.settings.Now()})
 }
 
-// start runs the instance beside the one that runs already. The caller holds m.mu.
+// start runs the instance beside the one that runs already.
 func (m *Manager) start(ctx context.Context, c *cluster, i *instance) {
 	ctx, i.stop = context.WithCancel(ctx)
 	c.mu.Lock()
@@ -263,7 +265,9 @@ func (m *Manager) start(ctx context.Context, c *cluster, i *instance) {
 	c.next = i
 	c.mu.Unlock()
 	m.settings.Logger.Info("reading a remote cluster", slog.String("cluster", c.name), slog.String("secret", i.secret))
+	m.mu.Lock()
 	m.running[i] = struct{}{}
+	m.mu.Unlock()
 	m.sources.Go(func() {
 		defer m.end(i)
 		defer i.stop()
@@ -305,15 +309,17 @@ func (m *Manager) emit(c *cluster, i *instance, d *topology.Delta) {
 
 // remove stops the cluster. What is known of it stays until the writer forgets it.
 func (m *Manager) remove(c *cluster) {
+	m.mu.Lock()
 	delete(m.clusters, c.name)
+	m.mu.Unlock()
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	for _, i := range []*instance{c.current, c.next} {
 		if i != nil {
 			i.stop()
 		}
 	}
 	c.current, c.next = nil, nil
+	c.mu.Unlock()
 	m.settings.Resolve(topology.KindInvalidObject, c.name, "remote secret")
 	m.settings.Resolve(topology.KindDuplicateClusterName, c.name, "remote secrets")
 }
