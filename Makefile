@@ -5,7 +5,7 @@ SHELL := /bin/bash -o pipefail
 
 TOOLS     := $(CURDIR)/.tools
 BINARY    := build/distribution/otelcol-mesh
-EXPLAIN   := build/distribution/otelcol-mesh-explain
+COMMANDS  := build/distribution/otelcol-mesh-explain build/distribution/otelcol-mesh-doctor
 CONFIGS   := $(wildcard distribution/config/*.yaml)
 OWN_GO    := $(shell find components receivers processors internal -name '*.go' -not -name '*_test.go')
 # What mdatagen writes: its own files, and the status table in each README.
@@ -33,15 +33,15 @@ test: lint check-generated build validate test-go ## Everything that must pass: 
 ##@ Build
 
 .PHONY: build
-build: $(BINARY) $(EXPLAIN) ## Build build/distribution/otelcol-mesh with ocb, and otelcol-mesh-explain beside it
+build: $(BINARY) $(COMMANDS) ## Build build/distribution/otelcol-mesh with ocb, and our own commands beside it
 
 $(BINARY): builder-config.yaml go.mod $(OWN_GO) | $(TOOLS)/builder
 	mkdir -p $(dir $@)
 	$(TOOLS)/builder --config builder-config.yaml
 
-# ocb leaves no room for a command of our own in the collector's binary.
-$(EXPLAIN): go.mod $(OWN_GO) $(wildcard cmd/otelcol-mesh-explain/*.go)
-	go build -trimpath -ldflags "-s -w" -o $@ ./cmd/otelcol-mesh-explain
+# ocb leaves no room for commands of our own in the collector's binary.
+$(COMMANDS): build/distribution/%: go.mod $(OWN_GO) $(wildcard cmd/*/*.go)
+	go build -trimpath -ldflags "-s -w" -o $@ ./cmd/$*
 
 .PHONY: generate
 generate: $(TOOLS)/mdatagen ## Regenerate what mdatagen makes from each metadata.yaml
@@ -71,7 +71,7 @@ check-generated: $(TOOLS)/mdatagen ## Fail if generated code is not what metadat
 
 .PHONY: validate
 validate: build ## Validate every shipped configuration against the built binary
-	@for f in $(CONFIGS); do echo "validate $$f"; MESH_CLUSTER=validate MESH_NODE_NAME=validate MESH_STORAGE_DIR=$$(mktemp -d) $(BINARY) validate --config $$f || exit 1; done
+	@for f in $(CONFIGS); do echo "validate $$f"; MESH_CLUSTER=validate MESH_NODE_NAME=validate APPLICATION_INSIGHTS_CONNECTION_STRING="InstrumentationKey=00000000-0000-0000-0000-000000000000" MESH_STORAGE_DIR=$$(mktemp -d) $(BINARY) validate --config $$f || exit 1; done
 
 .PHONY: bench
 bench: ## Benchmarks of our own parts against the nearest upstream ones

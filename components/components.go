@@ -2,7 +2,8 @@
 
 // Package components lists the factories of the otelcol-mesh distribution for tests that run a collector in process.
 // The distribution that users run is assembled by ocb from builder-config.yaml; the test beside this file holds the
-// two lists equal. The entry points are [Factories] and [Providers].
+// two lists equal. The entry points are [Factories], [Providers] and
+// [Converters].
 package components
 
 import (
@@ -40,7 +41,11 @@ import (
 	"go.opentelemetry.io/collector/receiver/otlpreceiver"
 	"go.opentelemetry.io/collector/service/telemetry/otelconftelemetry"
 
+	"github.com/otelcol-mesh/otelcol-mesh/components/converters/deliveryrules"
+	"github.com/otelcol-mesh/otelcol-mesh/components/exporters/applicationinsightsexporter"
+	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/azureauthextension"
 	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/meshtopologyextension"
+	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/queuestorageextension"
 	"github.com/otelcol-mesh/otelcol-mesh/processors/envoysemconvprocessor"
 	"github.com/otelcol-mesh/otelcol-mesh/processors/meshnoiseprocessor"
 	"github.com/otelcol-mesh/otelcol-mesh/processors/meshspanpairingprocessor"
@@ -56,6 +61,8 @@ func Factories() (otelcol.Factories, error) {
 	var err error
 	if f.Extensions, err = otelcol.MakeFactoryMap[extension.Factory](
 		meshtopologyextension.NewFactory(),
+		queuestorageextension.NewFactory(),
+		azureauthextension.NewFactory(),
 		zpagesextension.NewFactory(),
 		healthcheckextension.NewFactory(),
 		pprofextension.NewFactory(),
@@ -88,6 +95,7 @@ func Factories() (otelcol.Factories, error) {
 		return otelcol.Factories{}, err
 	}
 	if f.Exporters, err = otelcol.MakeFactoryMap[exporter.Factory](
+		applicationinsightsexporter.NewFactory(),
 		otlpexporter.NewFactory(),
 		otlphttpexporter.NewFactory(),
 		debugexporter.NewFactory(),
@@ -113,5 +121,12 @@ func Providers() []confmap.ProviderFactory {
 		envprovider.NewFactory(),
 		fileprovider.NewFactory(),
 		yamlprovider.NewFactory(),
+	}
+}
+
+// Converters returns the factories of the configuration converters in builder-config.yaml.
+func Converters() []confmap.ConverterFactory {
+	return []confmap.ConverterFactory{
+		deliveryrules.NewFactory(),
 	}
 }

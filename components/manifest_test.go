@@ -6,6 +6,7 @@ import (
 	"go/parser"
 	"go/token"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -39,6 +40,7 @@ type manifest struct {
 	Exporters  []manifestModule `yaml:"exporters"`
 	Connectors []manifestModule `yaml:"connectors"`
 	Providers  []manifestModule `yaml:"providers"`
+	Converters []manifestModule `yaml:"converters"`
 	Replaces   []string         `yaml:"replaces"`
 }
 
@@ -94,7 +96,7 @@ func TestManifestEqualsFactories(t *testing.T) {
 		}
 	}
 	var listed []string
-	for _, c := range append(m.components(), m.Providers...) {
+	for _, c := range slices.Concat(m.components(), m.Providers, m.Converters) {
 		listed = append(listed, c.importPath())
 	}
 	assert.ElementsMatch(t, listed, imported, "builder-config.yaml and the imports of components.go")
@@ -107,6 +109,7 @@ func TestManifestEqualsFactories(t *testing.T) {
 	assert.Len(t, m.Exporters, distinct(factories.Exporters), "exporters")
 	assert.Len(t, m.Connectors, distinct(factories.Connectors), "connectors")
 	assert.Len(t, Providers(), len(m.Providers), "providers")
+	assert.Len(t, Converters(), len(m.Converters), "converters")
 }
 
 // distinct counts factories, of which some stand under a deprecated alias as well.
@@ -126,7 +129,7 @@ func TestManifestEqualsGoMod(t *testing.T) {
 	for _, r := range mod.Require {
 		required[r.Mod.Path] = r.Mod.Version
 	}
-	for _, c := range append(m.components(), m.Providers...) {
+	for _, c := range slices.Concat(m.components(), m.Providers, m.Converters) {
 		path, version, ok := strings.Cut(c.GoMod, " ")
 		require.Truef(t, ok, "gomod %q has no version", c.GoMod)
 		if path == ownModule {

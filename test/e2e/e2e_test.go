@@ -135,7 +135,7 @@ func since(s *stack.Stack) func(ingestiontest.Item) bool {
 }
 
 func dependencyWith(properties map[string]string) ingestiontest.Item {
-	return ingestiontest.Item{Type: "Dependency", Envelope: ai.Envelope{Data: ai.NewData(&ai.RemoteDependencyData{Properties: properties})}}
+	return ingestiontest.Item{Type: "Dependency", Role: "productpage.bookinfo@" + west, RoleInstance: "productpage-v1-564d4686f-abcde", Envelope: ai.Envelope{Data: ai.NewData(&ai.RemoteDependencyData{Properties: properties})}}
 }
 
 func callIsPaired(t *testing.T, s *stack.Stack) {
@@ -146,8 +146,8 @@ func callIsPaired(t *testing.T, s *stack.Stack) {
 	dependency, ok := item.Envelope.Data.BaseData.(*ai.RemoteDependencyData)
 	require.True(t, ok)
 	assert.Equal(t, "HTTP", dependency.Type)
-	assert.Equal(t, "details.bookinfo."+west, dependency.Target)
-	assert.Equal(t, "GET details.bookinfo", dependency.Name)
+	assert.Equal(t, "details.bookinfo@"+west, dependency.Target)
+	assert.Equal(t, "GET details.bookinfo.svc.cluster.local:9080/*", dependency.Name)
 	assert.Equal(t, "200", dependency.ResultCode)
 	assert.True(t, dependency.Success)
 	assert.Equal(t, "westeurope", item.Region)
@@ -162,11 +162,14 @@ func callIsPaired(t *testing.T, s *stack.Stack) {
 
 func everySignalArrives(t *testing.T, s *stack.Stack) {
 	for _, region := range []string{"westeurope", "northeurope"} {
-		for _, itemType := range []string{"Request", "Dependency", "Message", "Metric"} {
+		for _, itemType := range []string{"Request", "Dependency", "Message"} {
 			waitFor(t, s, itemType+" of "+region, ingestiontest.Filter{Type: itemType, Region: region, Match: func(i ingestiontest.Item) bool {
 				return i.Role != "" && i.Properties()["mesh.resolution.source"] != ""
 			}})
 		}
+		waitFor(t, s, "Metric of "+region, ingestiontest.Filter{Type: "Metric", Match: func(i ingestiontest.Item) bool {
+			return i.Role != "" && i.Properties()["mesh.source.region"] == region && i.Properties()["mesh.destination.region"] == region
+		}})
 	}
 	for _, name := range []string{"istio_requests_total", "istio_request_duration_milliseconds"} {
 		waitFor(t, s, name, ingestiontest.Filter{Type: "Metric", Name: name})
@@ -200,7 +203,7 @@ func failover(t *testing.T, s *stack.Stack) {
 	assert.Contains(t, properties["mesh.via"], "istio-eastwestgateway")
 	data, ok := dependency.Envelope.Data.BaseData.(*ai.RemoteDependencyData)
 	require.True(t, ok)
-	assert.Equal(t, "reviews.bookinfo."+north, data.Target)
+	assert.Equal(t, "reviews.bookinfo@"+north, data.Target)
 
 	ctx, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()
@@ -235,7 +238,9 @@ func killEverything(t *testing.T, s *stack.Stack) {
 // agreesWithLayout is the promise: of all that carries mesh.* attributes, nothing is wrong.
 func agreesWithLayout(t *testing.T, s *stack.Stack) {
 	items := s.Insights().Items(ingestiontest.Filter{Match: func(i ingestiontest.Item) bool {
-		return i.Properties()["mesh.resolution.source"] != "" || i.Properties()["mesh.resolution.destination"] != ""
+		properties := i.Properties()
+		return properties["mesh.resolution.source"] != "" || properties["mesh.resolution.destination"] != "" ||
+			(i.Type == "Metric" && properties["mesh.source.cluster"]+properties["mesh.destination.cluster"] != "")
 	}})
 	counts, resolved := map[string]int{}, map[string]int{}
 	dependencies := map[[2]string]ingestiontest.Item{}
@@ -252,6 +257,10 @@ func agreesWithLayout(t *testing.T, s *stack.Stack) {
 		counts[item.Type]++
 		for _, side := range []string{"source", "destination"} {
 			resolved[item.Type+" "+side+" "+item.Properties()["mesh.resolution."+side]]++
+		}
+		if item.Type == "Metric" {
+			report(item, checkPoint(item))
+			continue
 		}
 		report(item, checkItem(item))
 		if dependency, ok := item.Envelope.Data.BaseData.(*ai.RemoteDependencyData); ok {

@@ -18,6 +18,7 @@ import (
 	"github.com/otelcol-mesh/otelcol-mesh/demo/mesh/bookinfo"
 	"github.com/otelcol-mesh/otelcol-mesh/demo/stack"
 	ai "github.com/otelcol-mesh/otelcol-mesh/internal/appinsights"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/appinsights/appmap"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/appinsights/ingestiontest"
 )
 
@@ -55,6 +56,7 @@ func TestLedger(t *testing.T) {
 	a.spans(t)
 	a.records(t)
 	a.points(t)
+	a.applicationMap(t)
 	a.report(t)
 	assert.Zero(t, a.wrong, "items that contradict the ledger")
 	crossed := 0
@@ -222,7 +224,7 @@ func (a *audit) spans(t *testing.T) {
 		seen[id] = true
 		a.edge(c).requests++
 		a.judge(item, c)
-		if item.Properties()["k8s.pod.name"] != c.Callee {
+		if podOf(item) != c.Callee {
 			a.contradicts(item, c, "another pod answered")
 		}
 		parent := spanID{item.OperationID, item.ParentID}
@@ -239,7 +241,7 @@ func (a *audit) spans(t *testing.T) {
 		delete(last, id)
 		a.edge(c).dependencies++
 		a.judge(item, c)
-		if item.Properties()["k8s.pod.name"] != c.Caller {
+		if podOf(item) != c.Caller {
 			a.contradicts(item, c, "another pod called")
 		}
 	}
@@ -254,7 +256,7 @@ func (a *audit) records(t *testing.T) {
 	for _, item := range a.items["Message"] {
 		id := spanID{item.OperationID, item.ParentID}
 		c := a.byCallee[id]
-		if c == nil || seen[id] || item.Properties()["k8s.pod.name"] != c.Callee {
+		if c == nil || seen[id] || podOf(item) != c.Callee {
 			continue
 		}
 		seen[id] = true
@@ -264,8 +266,8 @@ func (a *audit) records(t *testing.T) {
 	assert.NotEmpty(t, seen, "access logs of callees")
 }
 
-// points compares the sums of istio_requests_total: no edge may have more requests than the ledger, and none that it does
-// not have.
+// points compares the sums of istio_requests_total between services: no edge may have more requests than the ledger, and none
+// that it does not have.
 func (a *audit) points(t *testing.T) {
 	sums := map[edge]float64{}
 	for _, item := range a.items["Metric"] {
@@ -274,17 +276,58 @@ func (a *audit) points(t *testing.T) {
 			continue
 		}
 		source, destination := end(properties, "source"), end(properties, "destination")
-		sums[edge{caller: source.Workload + "@" + source.Cluster, callee: destination.Workload + "@" + destination.Cluster}] += valueOf(item)
+		sums[edge{caller: source.Service + "@" + source.Cluster, callee: destination.Service + "@" + destination.Cluster}] += valueOf(item)
 	}
 	truth := map[edge]float64{}
-	for way, f := range a.edges {
-		truth[edge{caller: way.caller, callee: way.callee}] += float64(f.calls)
+	for i := range a.calls {
+		caller, _ := mesh.TruthOf(a.calls[i].Caller)
+		callee, _ := mesh.TruthOf(a.calls[i].Callee)
+		truth[edge{caller: caller.End.Service + "@" + caller.End.Cluster, callee: callee.End.Service + "@" + callee.End.Cluster}]++
 	}
 	for way, sum := range sums {
 		assert.LessOrEqual(t, sum, truth[way], "requests of %+v by Istio's metrics", way)
 		t.Logf("istio_requests_total %s -> %s: %v of %v calls", way.caller, way.callee, sum, truth[way])
 	}
 	assert.NotEmpty(t, sums, "points of istio_requests_total")
+}
+
+// applicationMap compares what the portal would draw with who really called whom: regions apart, the ways between them
+// there, and no node that is nobody.
+func (a *audit) applicationMap(t *testing.T) {
+	role := func(p mesh.PodTruth) string { return p.End.Service + "." + p.End.Namespace + "@" + p.End.Cluster }
+	var want appmap.Graph
+	crossing := 0
+	for i := range a.calls {
+		caller, _ := mesh.TruthOf(a.calls[i].Caller)
+		callee, _ := mesh.TruthOf(a.calls[i].Callee)
+		if caller.End.Service == "istio-ingressgateway" {
+			want.Called("", role(caller))
+		}
+		want.Called(role(caller), role(callee))
+	}
+	var envelopes []ai.Envelope
+	for _, items := range a.items {
+		for _, item := range items {
+			envelopes = append(envelopes, item.Envelope)
+		}
+	}
+	m := appmap.Build(envelopes)
+	for d, traffic := range m.Dependencies {
+		// A call for which no endpoint was left has no cluster that it went to. It must have failed, then.
+		if d.Name == "reviews.bookinfo" {
+			assert.InDelta(t, traffic.Calls, traffic.Failed, 0, "%+v", d)
+			want.Left(d.Role, d.Target)
+		}
+	}
+	assert.Empty(t, m.Diff(want))
+	for call, traffic := range m.Calls {
+		apart := !strings.HasSuffix(call.To, call.From[strings.LastIndex(call.From, "@"):])
+		assert.Equal(t, apart, traffic.CrossRegion > 0, "%+v: %+v", call, traffic)
+		if apart {
+			crossing++
+		}
+	}
+	assert.Positive(t, crossing, "calls between regions on the map")
 }
 
 func valueOf(item ingestiontest.Item) float64 {

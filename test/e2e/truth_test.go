@@ -35,6 +35,25 @@ func fits(e, truth domain.End) bool {
 		ok(e.Version, truth.Version) && ok(e.Principal, truth.Principal)
 }
 
+// podOf is the pod that an item comes from: the role instance, as the Application Map shows it.
+func podOf(item ingestiontest.Item) string { return item.RoleInstance }
+
+// checkPoint compares what a metric point says about its two ends, which is no more than its dimensions.
+func checkPoint(item ingestiontest.Item) []string {
+	var wrong []string
+	for _, side := range []string{"source", "destination"} {
+		if e := end(item.Properties(), side); !anyPodFits(e) {
+			wrong = append(wrong, fmt.Sprintf("no pod of the mesh is this %s: %+v", side, e))
+		}
+	}
+	if truth, ok := mesh.TruthOf(podOf(item)); !ok {
+		wrong = append(wrong, fmt.Sprintf("the role instance %q is no pod of the mesh", podOf(item)))
+	} else if want := truth.End.Service + "." + truth.End.Namespace + "@" + truth.End.Cluster; item.Role != want {
+		wrong = append(wrong, fmt.Sprintf("the role is %q, want %q", item.Role, want))
+	}
+	return wrong
+}
+
 // checkItem compares everything that an item says about its two ends with the layout, and returns what is wrong.
 func checkItem(item ingestiontest.Item) []string {
 	properties := item.Properties()
@@ -53,7 +72,7 @@ func checkItem(item ingestiontest.Item) []string {
 			say("no pod of the mesh is this %s: %+v", side, e)
 		}
 	}
-	wrong = append(wrong, checkNear(properties)...)
+	wrong = append(wrong, checkNear(item)...)
 	wrong = append(wrong, checkWay(properties)...)
 	wrong = append(wrong, checkAddress(properties)...)
 	return wrong
@@ -68,22 +87,24 @@ func anyPodFits(e domain.End) bool {
 	return false
 }
 
-// checkNear: the resource names a pod; everything else on the resource, and one end of the call, must be that pod.
-func checkNear(properties map[string]string) []string {
-	pod := properties["k8s.pod.name"]
+// checkNear: the role instance is a pod; role, resource and one end of the call must be that pod.
+func checkNear(item ingestiontest.Item) []string {
+	properties, pod := item.Properties(), podOf(item)
 	truth, ok := mesh.TruthOf(pod)
 	if !ok {
-		return []string{fmt.Sprintf("k8s.pod.name %q is no pod of the mesh", pod)}
+		return []string{fmt.Sprintf("the role instance %q is no pod of the mesh", pod)}
 	}
 	var wrong []string
 	for key, want := range map[string]string{
 		"k8s.cluster.name": truth.End.Cluster, "k8s.namespace.name": truth.End.Namespace, "k8s.node.name": truth.Node,
-		"service.instance.id": truth.End.Namespace + "." + truth.Pod,
 		"k8s.deployment.name": truth.End.Workload, "cloud.region": truth.End.Region, "cloud.availability_zone": truth.End.Zone,
 	} {
 		if properties[key] != want {
 			wrong = append(wrong, fmt.Sprintf("%s is %q, want %q", key, properties[key], want))
 		}
+	}
+	if want := truth.End.Service + "." + truth.End.Namespace + "@" + truth.End.Cluster; item.Role != want {
+		wrong = append(wrong, fmt.Sprintf("the role is %q, want %q", item.Role, want))
 	}
 	if truth.Gateway { // it carries calls and is no end of one
 		return wrong
@@ -140,8 +161,8 @@ func checkAddress(properties map[string]string) []string {
 // checkPair compares the two items of one call: each saw its own end, so what the other says of it must agree.
 func checkPair(dependency, request ingestiontest.Item) []string {
 	var wrong []string
-	caller, _ := mesh.TruthOf(dependency.Properties()["k8s.pod.name"])
-	callee, _ := mesh.TruthOf(request.Properties()["k8s.pod.name"])
+	caller, _ := mesh.TruthOf(podOf(dependency))
+	callee, _ := mesh.TruthOf(podOf(request))
 	if e := end(dependency.Properties(), "destination"); !fits(e, callee.End) {
 		wrong = append(wrong, fmt.Sprintf("the caller says it called %+v, %s answered", e, callee.Pod))
 	}
@@ -154,8 +175,7 @@ func checkPair(dependency, request ingestiontest.Item) []string {
 // TestTheCheckerSeesWrongAnswers prevents the bug that "no wrong answers" means "nothing was compared".
 func TestTheCheckerSeesWrongAnswers(t *testing.T) {
 	right := map[string]string{
-		"service.instance.id": "bookinfo.productpage-v1-564d4686f-abcde",
-		"k8s.pod.name":        "productpage-v1-564d4686f-abcde", "k8s.cluster.name": west, "k8s.namespace.name": "bookinfo", "k8s.node.name": "aks-pool-0",
+		"k8s.cluster.name": west, "k8s.namespace.name": "bookinfo", "k8s.node.name": "aks-pool-0",
 		"k8s.deployment.name": "productpage-v1", "cloud.region": "westeurope", "cloud.availability_zone": "westeurope-1",
 		"mesh.source.cluster": west, "mesh.source.workload": "productpage-v1", "mesh.source.region": "westeurope", "mesh.source.zone": "westeurope-1",
 		"mesh.destination.cluster": west, "mesh.destination.workload": "details-v1", "mesh.destination.region": "westeurope", "mesh.destination.zone": "westeurope-1",
