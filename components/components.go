@@ -47,6 +47,7 @@ import (
 	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/meshtopologyextension"
 	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/queuestorageextension"
 	"github.com/otelcol-mesh/otelcol-mesh/processors/envoysemconvprocessor"
+	"github.com/otelcol-mesh/otelcol-mesh/processors/exponentialhistogramprocessor"
 	"github.com/otelcol-mesh/otelcol-mesh/processors/meshnoiseprocessor"
 	"github.com/otelcol-mesh/otelcol-mesh/processors/meshspanpairingprocessor"
 	"github.com/otelcol-mesh/otelcol-mesh/processors/meshtopologyprocessor"
@@ -84,6 +85,7 @@ func Factories() (otelcol.Factories, error) {
 		envoysemconvprocessor.NewFactory(),
 		meshspanpairingprocessor.NewFactory(),
 		meshnoiseprocessor.NewFactory(),
+		exponentialhistogramprocessor.NewFactory(),
 		memorylimiterprocessor.NewFactory(),
 		batchprocessor.NewFactory(),
 		filterprocessor.NewFactory(),

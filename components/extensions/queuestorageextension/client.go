@@ -29,7 +29,7 @@ type client struct {
 	logger *zap.Logger
 	count  *counters
 
-	mu     sync.Mutex
+	mu sync.Mutex
 	// db is nil after bbolt stumbled, until the file is open again. handle is its file.
 	db     *bbolt.DB
 	handle *os.File

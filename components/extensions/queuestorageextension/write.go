@@ -201,8 +201,7 @@ func (c *client) recycle() {
 
 // failed makes an error of a write one for the caller, and reopens a file in which bbolt stumbled.
 func (c *client) failed(err error) error {
-	var crash *crashError
-	if errors.As(err, &crash) {
+	if _, crashed := errors.AsType[*crashError](err); crashed {
 		c.reopen(err)
 	}
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
