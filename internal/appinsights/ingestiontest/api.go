@@ -31,6 +31,7 @@ func newAPI(e *Endpoint) http.Handler {
 		w.WriteHeader(http.StatusNoContent)
 	})
 	mux.HandleFunc("GET /summary", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, e.Summary()) })
+	mux.HandleFunc("GET /otlp", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, e.OTLPSummary()) })
 	mux.HandleFunc("GET /duplicates", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, e.Duplicates()) })
 	mux.HandleFunc("GET /requests", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, e.Requests()) })
 	mux.HandleFunc("GET /faults", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, e.Faults()) })

@@ -11,6 +11,7 @@
 package ingestiontest
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"time"
@@ -63,6 +64,22 @@ type Config struct {
 	// larger one gets 413. The service publishes no such limit. Zero means
 	// 64 MiB.
 	MaxBodyBytes int64
+	// MaxRequestItems, when positive, limits the items of one request; more get
+	// 413. The 64 000 of the service, which get 400, hold anyway.
+	MaxRequestItems int
+	// Ledger is how items are told apart by a number of their own. See
+	// [Endpoint.Ledger].
+	Ledger []Marker
+	// Light takes items without looking into them but for their size and the
+	// numbers of Ledger, and keeps none: for loads of many thousand items a
+	// second. The summary then has counts and no labels, and times, keys and
+	// required fields are not judged.
+	Light bool
+	// OTLP configures the paths of native OTLP ingestion.
+	OTLP OTLP
+	// TLS, when not nil, makes [Listen] serve HTTPS with this certificate. See
+	// [Server.SetCertificate].
+	TLS *tls.Certificate
 	// MaxItems and MaxItemBytes limit the items that are kept, by number and by
 	// the sum of their sizes as JSON; the oldest make room. Zero means 100 000
 	// and 256 MiB. Counts stay exact.
@@ -73,8 +90,8 @@ type Config struct {
 	MaxGroups int
 	// MaxRequests limits the request records that are kept. Zero means 10 000.
 	MaxRequests int
-	// Now is the clock against which the age of items is judged. Nil means
-	// [time.Now].
+	// Now is the clock of the endpoint: the age of items is judged by it, and it
+	// is told in the header Date. Nil means [time.Now]. See [Endpoint.SetClock].
 	Now func() time.Time
 }
 
@@ -110,10 +127,15 @@ func (c Config) validate() error {
 	default:
 		errs = append(errs, fmt.Errorf("auth mode %q: write none, require, unauthorized or forbidden", c.Auth.Mode))
 	}
-	if c.MaxBodyBytes < 0 || c.MaxItems < 0 || c.MaxItemBytes < 0 || c.MaxGroups < 0 || c.MaxRequests < 0 {
+	if c.MaxBodyBytes < 0 || c.MaxItems < 0 || c.MaxItemBytes < 0 || c.MaxGroups < 0 || c.MaxRequests < 0 || c.MaxRequestItems < 0 || c.OTLP.MaxBodyBytes < 0 {
 		errs = append(errs, errors.New("a limit is negative: write 0 for the default"))
 	}
-	return errors.Join(errs...)
+	for _, m := range c.Ledger {
+		if m.Name == "" || m.Prefix == "" {
+			errs = append(errs, fmt.Errorf("ledger marker %+v: write a name and a prefix", m))
+		}
+	}
+	return errors.Join(append(errs, c.OTLP.validate())...)
 }
 
 func orDefault[T int | int64](value, fallback T) T {

@@ -3,11 +3,7 @@
 package ingestiontest
 
 import (
-	"bytes"
-	"compress/gzip"
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	ai "github.com/otelcol-mesh/otelcol-mesh/internal/appinsights"
@@ -28,6 +25,9 @@ type Endpoint struct {
 	faultQueue
 	validator validator
 	api       http.Handler
+	book      *ledgerBook
+	otlp      *otlpStore
+	clock     atomic.Pointer[func() time.Time]
 	closed    chan struct{}
 	close     func()
 }
@@ -40,11 +40,15 @@ func New(cfg Config) (*Endpoint, error) {
 	}
 	closed := make(chan struct{})
 	e := &Endpoint{
-		store:     newStore(cfg),
-		validator: validator{keys: slices.Clone(cfg.InstrumentationKeys), lengths: cfg.Lengths, now: cfg.Now},
-		closed:    closed,
-		close:     sync.OnceFunc(func() { close(closed) }),
+		book:   newLedgerBook(cfg.Ledger),
+		otlp:   newOTLPStore(),
+		closed: closed,
+		close:  sync.OnceFunc(func() { close(closed) }),
 	}
+	e.SetClock(cfg.Now)
+	cfg.Now = e.now
+	e.store = newStore(cfg)
+	e.validator = validator{keys: slices.Clone(cfg.InstrumentationKeys), lengths: cfg.Lengths, now: e.now}
 	e.api = newAPI(e)
 	return e, nil
 }
@@ -52,8 +56,20 @@ func New(cfg Config) (*Endpoint, error) {
 // Close lets go of requests that hang. It may be called more than once.
 func (e *Endpoint) Close() { e.close() }
 
-// ServeHTTP serves the track paths and the API.
+// SetClock replaces the clock of [Config.Now], for an endpoint whose clock is
+// wrong, or was. Nil means [time.Now].
+func (e *Endpoint) SetClock(now func() time.Time) {
+	if now == nil {
+		now = time.Now
+	}
+	e.clock.Store(&now)
+}
+
+func (e *Endpoint) now() time.Time { return (*e.clock.Load())() }
+
+// ServeHTTP serves the track paths, those of OTLP ingestion and the API.
 func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Date", e.now().UTC().Format(http.TimeFormat))
 	// Clients that join an endpoint ending in a slash ask for //v2.1/track. A
 	// ServeMux would redirect them.
 	switch "/" + strings.TrimLeft(r.URL.Path, "/") {
@@ -65,6 +81,10 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		e.track(w, r)
 	default:
+		if signal, ok := otlpSignal(r.URL.Path); ok {
+			e.ingestOTLP(w, r, signal)
+			return
+		}
 		e.api.ServeHTTP(w, r)
 	}
 }
@@ -72,22 +92,18 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // verdict is what the endpoint makes of the items of one request.
 type verdict struct {
 	items    []Item
+	light    int      // accepted without being looked into
+	numbers  []number // of the accepted items
 	response ai.TrackResponse
 	status   int
 }
 
 func (e *Endpoint) track(w http.ResponseWriter, r *http.Request) {
-	fault := e.take()
-	request := Request{
-		Path: r.URL.Path, ContentType: r.Header.Get("Content-Type"),
-		ContentEncoding: r.Header.Get("Content-Encoding"), UserAgent: r.UserAgent(),
-	}
-	if fault != nil {
-		request.Fault = fault.Kind
-	}
+	fault := e.take(time.Now())
+	request := newRequest(r, fault)
 	// The body is read before all else, as a connection with an unread body is
 	// of no more use to the client.
-	body, readStatus, err := e.readBody(w, r)
+	body, readStatus, err := readBody(w, r, e.cfg.MaxBodyBytes)
 	request.BodyBytes = len(body)
 	if fault != nil && !e.pause(r.Context(), fault.Delay) {
 		e.record(request, nil, nil)
@@ -97,10 +113,7 @@ func (e *Endpoint) track(w http.ResponseWriter, r *http.Request) {
 		e.refuse(w, request, readStatus, err.Error())
 		return
 	}
-	if status := e.cfg.Auth.check(r); status != 0 {
-		if status == http.StatusUnauthorized {
-			w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
-		}
+	if status := e.cfg.Auth.check(w, r); status != 0 {
 		e.refuse(w, request, status, http.StatusText(status))
 		return
 	}
@@ -110,6 +123,17 @@ func (e *Endpoint) track(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	request.Items = len(raw)
+	switch {
+	case e.cfg.MaxRequestItems > 0 && len(raw) > e.cfg.MaxRequestItems:
+		e.refuse(w, request, http.StatusRequestEntityTooLarge, fmt.Sprintf("more than %d items", e.cfg.MaxRequestItems))
+		return
+	case fault.poisons(raw):
+		// Not one word on the item: the worst that a client must cope with.
+		request.Status = http.StatusBadRequest
+		e.record(request, nil, nil)
+		respond(w, http.StatusBadRequest, ai.TrackResponse{ItemsReceived: len(raw), Errors: []ai.ItemError{}})
+		return
+	}
 	e.answer(w, r, request, fault, raw)
 }
 
@@ -124,7 +148,8 @@ func (e *Endpoint) answer(w http.ResponseWriter, r *http.Request, request Reques
 		fault.rewrite(&v)
 	}
 	request.Status = v.status
-	e.record(request, v.items, errs)
+	e.book.add(v.numbers)
+	e.recordSome(request, v.items, v.light, errs)
 	if fault == nil {
 		respond(w, v.status, v.response)
 		return
@@ -140,8 +165,14 @@ func (e *Endpoint) answer(w http.ResponseWriter, r *http.Request, request Reques
 		w.WriteHeader(v.status)
 		text := encode(v.response)
 		_, _ = w.Write(text[:len(text)/2])
+	case FaultBody:
+		setHeaders(w)
+		w.WriteHeader(v.status)
+		_, _ = io.WriteString(w, fault.Body)
+	case FaultSlow:
+		e.drip(w, r, v.status, encode(v.response), fault.Drip)
 	default:
-		fault.setHeaders(w, e.cfg.Now())
+		fault.setHeaders(w, e.now())
 		respond(w, v.status, v.response)
 	}
 }
@@ -150,28 +181,46 @@ func (e *Endpoint) answer(w http.ResponseWriter, r *http.Request, request Reques
 func (e *Endpoint) judge(raw []json.RawMessage, fault *Fault) verdict {
 	v := verdict{response: ai.TrackResponse{ItemsReceived: len(raw), Errors: []ai.ItemError{}}}
 	for i, text := range raw {
-		env, err := e.validator.validate(text)
+		env, err := e.validate(text)
 		switch {
 		case err != nil:
 			v.response.Errors = append(v.response.Errors, ai.ItemError{Index: i, StatusCode: problemStatus, Message: err.Error()})
-		case fault.refuses(i):
+			continue
+		case fault.refuses(i, text):
 			v.response.Errors = append(v.response.Errors, fault.itemError(i))
-		default:
-			item := newItem(env, len(text))
-			item.Index = i
-			v.items = append(v.items, item)
+			continue
 		}
+		v.response.ItemsAccepted++
+		v.numbers = e.book.find(v.numbers, text)
+		if e.cfg.Light {
+			v.light++
+			continue
+		}
+		item := newItem(env, len(text))
+		item.Index = i
+		v.items = append(v.items, item)
 	}
-	v.response.ItemsAccepted = len(v.items)
 	switch {
 	case len(v.response.Errors) == 0 && len(raw) > 0:
 		v.status = http.StatusOK
-	case len(v.items) > 0:
+	case v.response.ItemsAccepted > 0:
 		v.status = http.StatusPartialContent
 	default:
 		v.status = http.StatusBadRequest
 	}
 	return v
+}
+
+// validate judges one item; see [Config.Light].
+func (e *Endpoint) validate(text json.RawMessage) (ai.Envelope, error) {
+	switch {
+	case !e.cfg.Light:
+		return e.validator.validate(text)
+	case len(text) > ai.MaxItemBytes:
+		return ai.Envelope{}, itemProblem(ai.MessageItemTooLong)
+	default:
+		return ai.Envelope{}, nil
+	}
 }
 
 // refuse answers for the request as a whole; none of its items is judged.
@@ -184,93 +233,6 @@ func (e *Endpoint) refuse(w http.ResponseWriter, request Request, status int, me
 	})
 }
 
-var errTooLarge = errors.New("request body is too large")
-
-// readBody returns the plain body, or a status and an error. It never holds
-// more than the limit: a small body may decompress to any size.
-func (e *Endpoint) readBody(w http.ResponseWriter, r *http.Request) ([]byte, int, error) {
-	limit := e.cfg.MaxBodyBytes
-	sent := http.MaxBytesReader(w, r.Body, limit)
-	var plain io.Reader = sent
-	switch encoding := strings.ToLower(r.Header.Get("Content-Encoding")); encoding {
-	case "", "identity":
-	case "gzip":
-		unzipped, err := gzip.NewReader(sent)
-		if err != nil {
-			return nil, http.StatusBadRequest, fmt.Errorf("reading gzip: %w", err)
-		}
-		plain = unzipped
-	default:
-		return nil, http.StatusUnsupportedMediaType, fmt.Errorf("content encoding %q: send gzip or none", encoding)
-	}
-	var body bytes.Buffer
-	n, err := body.ReadFrom(io.LimitReader(plain, limit+1))
-	var tooLarge *http.MaxBytesError
-	switch {
-	case n > limit || errors.As(err, &tooLarge):
-		return nil, http.StatusRequestEntityTooLarge, fmt.Errorf("%w: more than %d bytes", errTooLarge, limit)
-	case err != nil:
-		return nil, http.StatusBadRequest, fmt.Errorf("reading the body: %w", err)
-	default:
-		return body.Bytes(), 0, nil
-	}
-}
-
-// check returns 0 when the request may pass, else 401 or 403.
-func (a Auth) check(r *http.Request) int {
-	switch a.Mode {
-	case AuthUnauthorized:
-		return http.StatusUnauthorized
-	case AuthForbidden:
-		return http.StatusForbidden
-	case AuthRequire:
-		token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		if !ok || token == "" {
-			return http.StatusUnauthorized
-		}
-		if len(a.Tokens) > 0 && !slices.Contains(a.Tokens, token) {
-			return http.StatusForbidden
-		}
-	}
-	return 0
-}
-
-// pause waits for d and returns true, or false when the client or the endpoint
-// went away first.
-func (e *Endpoint) pause(ctx context.Context, d time.Duration) bool {
-	if d <= 0 {
-		return true
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-	case <-e.closed:
-	}
-	return false
-}
-
-// hang returns when the client or the endpoint went away.
-func (e *Endpoint) hang(w http.ResponseWriter, r *http.Request, drip time.Duration) {
-	if drip <= 0 {
-		select {
-		case <-r.Context().Done():
-		case <-e.closed:
-		}
-		return
-	}
-	setHeaders(w)
-	w.WriteHeader(http.StatusOK)
-	for e.pause(r.Context(), drip) {
-		_, _ = w.Write([]byte(" ")) // white space may precede JSON for ever
-		if http.NewResponseController(w).Flush() != nil {
-			return
-		}
-	}
-}
-
 // replaces says whether the fault stands in place of the usual answer.
 func (f *Fault) replaces() bool {
 	switch f.Kind {
@@ -281,14 +243,23 @@ func (f *Fault) replaces() bool {
 	}
 }
 
+// replacement is the status of an answer that the fault stands for, 0 for none.
+func (f *Fault) replacement() int {
+	switch {
+	case f.Kind != FaultStatus && f.Kind != FaultRedirect:
+		return 0
+	case f.Status == 0:
+		return http.StatusTemporaryRedirect
+	default:
+		return f.Status
+	}
+}
+
 // rewrite makes the answer of the fault out of the usual one.
 func (f *Fault) rewrite(v *verdict) {
 	switch f.Kind {
 	case FaultStatus, FaultRedirect:
-		v.status = f.Status
-		if v.status == 0 {
-			v.status = http.StatusTemporaryRedirect
-		}
+		v.status = f.replacement()
 		v.response.ItemsAccepted = 0
 		v.response.Errors = []ai.ItemError{}
 		if f.Kind == FaultStatus && f.Status == http.StatusOK {
@@ -296,7 +267,7 @@ func (f *Fault) rewrite(v *verdict) {
 		}
 	case FaultHang, FaultClose:
 		v.status = 0
-	case FaultTruncate:
+	case FaultTruncate, FaultBody:
 		v.status = f.Status
 		if v.status == 0 {
 			v.status = http.StatusPartialContent
@@ -311,8 +282,14 @@ func (f *Fault) rewrite(v *verdict) {
 		for _, index := range indexes {
 			v.response.Errors = append(v.response.Errors, f.itemError(index))
 		}
+		// An answer whose numbers add up is the one that clients believe.
+		v.response.ItemsAccepted = max(0, v.response.ItemsReceived-len(indexes))
 	case FaultItems:
 		v.status = http.StatusPartialContent
+		if f.Status != 0 {
+			v.status = f.Status
+		}
+	case FaultPoison, FaultDelay, FaultSlow: // the usual answer
 	}
 }
 

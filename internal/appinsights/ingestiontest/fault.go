@@ -3,6 +3,7 @@
 package ingestiontest
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -35,14 +36,26 @@ const (
 	FaultTruncate FaultKind = "truncate"
 	// FaultBadIndex judges and stores as usual, then answers 206 with item
 	// errors at [Fault.Indexes] (empty means one past the last item, and -1),
-	// each with [Fault.ItemStatus] (0 means 500).
+	// each with [Fault.ItemStatus] (0 means 500), as if so many items fewer had
+	// been accepted.
 	FaultBadIndex FaultKind = "bad_index"
-	// FaultItems answers 206 and refuses the items at [Fault.Indexes] (empty
+	// FaultItems answers [Fault.Status] (0 means 206) and refuses the items at [Fault.Indexes] (empty
 	// means all) with [Fault.ItemStatus] (0 means 500); the others are judged as
 	// usual. Item status 206 stands for ingestion sampling.
 	FaultItems FaultKind = "items"
 	// FaultDelay only waits for [Fault.Delay]; all is as usual after that.
 	FaultDelay FaultKind = "delay"
+	// FaultBody judges and stores as usual, then answers [Fault.Status] (0 means
+	// 206) with [Fault.Body] instead of the JSON.
+	FaultBody FaultKind = "body"
+	// FaultSlow judges and stores as usual, then answers one byte at a time with
+	// [Fault.Drip] between two. The answer is right, and it ends.
+	FaultSlow FaultKind = "slow"
+	// FaultPoison refuses each item whose JSON contains [Fault.Match], with
+	// [Fault.ItemStatus] (0 means 400); the others are judged as usual. With
+	// [Fault.Whole] a request that holds such an item is answered 400 as a whole,
+	// without a word on which item it was, and requests without one pass.
+	FaultPoison FaultKind = "poison"
 )
 
 // Forever, as [Fault.Times], keeps a fault until the faults are cleared.
@@ -55,6 +68,9 @@ type Fault struct {
 	// Times is how many requests meet the fault. Zero means 1; [Forever] means
 	// all that follow.
 	Times int `json:"times,omitempty"`
+	// For, when positive, keeps the fault for so long, from when it becomes the
+	// first of the queue, instead of a number of times: write no Times with it.
+	For time.Duration `json:"-"`
 	// Status is the status of the answer, 200 to 599.
 	Status int `json:"status,omitempty"`
 	// RetryAfter, when positive, is sent in the header Retry-After: as whole
@@ -78,6 +94,14 @@ type Fault struct {
 	// means one that fits the status.
 	ItemStatus  int    `json:"item_status,omitempty"`
 	ItemMessage string `json:"item_message,omitempty"`
+	// Body is the answer of [FaultBody].
+	Body string `json:"body,omitempty"`
+	// Match is what [FaultPoison] looks for in the JSON of an item.
+	Match string `json:"match,omitempty"`
+	// Whole makes [FaultPoison] refuse the request and not the item.
+	Whole bool `json:"whole,omitempty"`
+
+	until time.Time // when a fault with For ends; zero until it is first
 }
 
 type plainFault Fault
@@ -88,6 +112,7 @@ type faultDurations struct {
 	MaxAge     string `json:"max_age,omitempty"`
 	Delay      string `json:"delay,omitempty"`
 	Drip       string `json:"drip,omitempty"`
+	For        string `json:"for,omitempty"`
 }
 
 // MarshalJSON writes durations as text, such as "1.5s".
@@ -101,7 +126,7 @@ func (f Fault) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		plainFault
 		faultDurations
-	}{plainFault(f), faultDurations{text(f.RetryAfter), text(f.MaxAge), text(f.Delay), text(f.Drip)}})
+	}{plainFault(f), faultDurations{text(f.RetryAfter), text(f.MaxAge), text(f.Delay), text(f.Drip), text(f.For)}})
 }
 
 // UnmarshalJSON reads durations as text, such as "1.5s".
@@ -122,6 +147,7 @@ func (f *Fault) UnmarshalJSON(b []byte) error {
 		{"max_age", raw.faultDurations.MaxAge, &f.MaxAge},
 		{"delay", raw.faultDurations.Delay, &f.Delay},
 		{"drip", raw.faultDurations.Drip, &f.Drip},
+		{"for", raw.faultDurations.For, &f.For},
 	} {
 		if field.text == "" {
 			continue
@@ -141,7 +167,10 @@ func (f Fault) Validate() error {
 	if f.Times < Forever {
 		errs = append(errs, fmt.Errorf("times %d: write a positive number, or -1 for ever", f.Times))
 	}
-	if f.RetryAfter < 0 || f.MaxAge < 0 || f.Delay < 0 || f.Drip < 0 {
+	if f.For > 0 && f.Times != 0 {
+		errs = append(errs, errors.New("times and for: write one of them"))
+	}
+	if f.RetryAfter < 0 || f.MaxAge < 0 || f.Delay < 0 || f.Drip < 0 || f.For < 0 {
 		errs = append(errs, errors.New("a duration is negative: write 0 or more"))
 	}
 	switch f.Kind {
@@ -156,7 +185,7 @@ func (f Fault) Validate() error {
 		if f.Location == "" {
 			errs = append(errs, errors.New("location is empty: write the URL to redirect to"))
 		}
-	case FaultTruncate:
+	case FaultTruncate, FaultBody, FaultItems:
 		if f.Status != 0 && (f.Status < 200 || f.Status > 599) {
 			errs = append(errs, fmt.Errorf("status %d: write 200 to 599", f.Status))
 		}
@@ -164,22 +193,46 @@ func (f Fault) Validate() error {
 		if f.Delay == 0 {
 			errs = append(errs, errors.New(`delay is empty: write a duration such as "2s"`))
 		}
-	case FaultHang, FaultClose, FaultBadIndex, FaultItems:
+	case FaultSlow:
+		if f.Drip == 0 {
+			errs = append(errs, errors.New(`drip is empty: write a duration such as "20ms"`))
+		}
+	case FaultPoison:
+		if f.Match == "" {
+			errs = append(errs, errors.New("match is empty: write a text that the item contains"))
+		}
+	case FaultHang, FaultClose, FaultBadIndex:
 	default:
-		errs = append(errs, fmt.Errorf("kind %q: write status, redirect, hang, close, truncate, bad_index, items or delay", f.Kind))
+		errs = append(errs, fmt.Errorf("kind %q: write status, redirect, hang, close, truncate, bad_index, items, delay, body, slow or poison", f.Kind))
 	}
 	return errors.Join(errs...)
 }
 
-// refuses says whether a fault of kind [FaultItems] refuses the item at index.
-func (f *Fault) refuses(index int) bool {
-	return f != nil && f.Kind == FaultItems && (len(f.Indexes) == 0 || slices.Contains(f.Indexes, index))
+// refuses says whether the fault refuses the item at index.
+func (f *Fault) refuses(index int, item []byte) bool {
+	switch {
+	case f == nil:
+		return false
+	case f.Kind == FaultItems:
+		return len(f.Indexes) == 0 || slices.Contains(f.Indexes, index)
+	default:
+		return f.Kind == FaultPoison && bytes.Contains(item, []byte(f.Match))
+	}
+}
+
+// poisons says whether the fault refuses a whole request for one of its items.
+func (f *Fault) poisons(items []json.RawMessage) bool {
+	return f != nil && f.Kind == FaultPoison && f.Whole &&
+		slices.ContainsFunc(items, func(item json.RawMessage) bool { return f.refuses(0, item) })
 }
 
 func (f *Fault) itemError(index int) ai.ItemError {
 	e := ai.ItemError{Index: index, StatusCode: f.ItemStatus, Message: f.ItemMessage}
 	if e.StatusCode == 0 {
 		e.StatusCode = http.StatusInternalServerError
+		if f.Kind == FaultPoison {
+			e.StatusCode = http.StatusBadRequest
+		}
 	}
 	if e.Message == "" {
 		e.Message = statusText(e.StatusCode)
@@ -214,10 +267,17 @@ func (q *faultQueue) Fault(faults ...Fault) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, f := range faults {
-		if f.Times == 0 {
+		switch {
+		case f.For > 0:
+			f.Times = Forever
+		case f.Times == 0:
 			f.Times = 1
 		}
 		f.Indexes = slices.Clone(f.Indexes)
+		// The time begins now for the first one, whether requests come or not.
+		if f.For > 0 && len(q.faults) == 0 {
+			f.until = time.Now().Add(f.For)
+		}
 		q.faults = append(q.faults, f)
 	}
 	return nil
@@ -237,18 +297,30 @@ func (q *faultQueue) ClearFaults() {
 	q.faults = nil
 }
 
-// take returns the fault for the next request, or nil.
-func (q *faultQueue) take() *Fault {
+// take returns the fault for the next request, or nil. A fault that lasts for a
+// time begins when it is first in the queue, so that the time of one that waits
+// behind others does not run.
+func (q *faultQueue) take(now time.Time) *Fault {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.faults) == 0 {
-		return nil
-	}
-	f := q.faults[0]
-	if q.faults[0].Times != Forever {
-		if q.faults[0].Times--; q.faults[0].Times == 0 {
-			q.faults = q.faults[1:]
+	for len(q.faults) > 0 {
+		first := &q.faults[0]
+		if first.For > 0 {
+			if first.until.IsZero() {
+				first.until = now.Add(first.For)
+			}
+			if !now.Before(first.until) {
+				q.faults = q.faults[1:]
+				continue
+			}
 		}
+		f := *first
+		if first.Times != Forever {
+			if first.Times--; first.Times == 0 {
+				q.faults = q.faults[1:]
+			}
+		}
+		return &f
 	}
-	return &f
+	return nil
 }

@@ -74,7 +74,7 @@ func TestFaultsThatAnswer(t *testing.T) {
 		"index out of range": {
 			Fault{Kind: FaultBadIndex},
 			206, nil,
-			ai.TrackResponse{ItemsReceived: 3, ItemsAccepted: 3, Errors: []ai.ItemError{
+			ai.TrackResponse{ItemsReceived: 3, ItemsAccepted: 1, Errors: []ai.ItemError{
 				{Index: 3, StatusCode: 500, Message: "Internal Server Error"},
 				{Index: -1, StatusCode: 500, Message: "Internal Server Error"},
 			}},

@@ -4,24 +4,31 @@ package ingestiontest
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // Server is an [Endpoint] that listens.
 type Server struct {
 	*Endpoint
-	key      string
-	listener net.Listener
-	http     *http.Server
-	done     chan error
-	stop     func(context.Context) error
+	key        string
+	listener   net.Listener
+	cert       atomic.Pointer[tls.Certificate]
+	handshakes atomic.Uint64
+	conns      connections
+	http       *http.Server
+	done       chan error
+	stop       func(context.Context) error
 }
 
 // Listen starts a server on a TCP address such as "127.0.0.1:0". It listens
@@ -50,8 +57,19 @@ func Listen(addr string, cfg Config) (*Server, error) {
 	if len(cfg.InstrumentationKeys) > 0 {
 		s.key = cfg.InstrumentationKeys[0]
 	}
+	s.http.ConnState = s.conns.changed
+	if cfg.TLS != nil {
+		s.cert.Store(cfg.TLS)
+		s.listener = tls.NewListener(listener, &tls.Config{
+			MinVersion: tls.VersionTLS12,
+			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+				s.handshakes.Add(1)
+				return s.cert.Load(), nil
+			},
+		})
+	}
 	s.stop = s.stopOnce()
-	go func() { s.done <- s.http.Serve(listener) }()
+	go func() { s.done <- s.http.Serve(s.listener) }()
 	return s, nil
 }
 
@@ -59,7 +77,56 @@ func Listen(addr string, cfg Config) (*Server, error) {
 func (s *Server) Addr() string { return s.listener.Addr().String() }
 
 // URL returns the base URL of the server, without a slash at the end.
-func (s *Server) URL() string { return "http://" + s.Addr() }
+func (s *Server) URL() string {
+	if s.cert.Load() != nil {
+		return "https://" + s.Addr()
+	}
+	return "http://" + s.Addr()
+}
+
+// SetCertificate makes a server that [Config.TLS] started show another
+// certificate, and closes all connections, because a client that keeps one would
+// not see the change.
+func (s *Server) SetCertificate(certificate tls.Certificate) {
+	s.cert.Store(&certificate)
+	s.DropConnections()
+}
+
+// Handshakes returns how often a client asked for the certificate, whether it
+// liked it or not.
+func (s *Server) Handshakes() uint64 { return s.handshakes.Load() }
+
+// DropConnections closes all connections, whatever they are at.
+func (s *Server) DropConnections() { s.conns.drop() }
+
+// connections are those that are open. Its zero value is ready.
+type connections struct {
+	mu   sync.Mutex
+	open map[net.Conn]struct{}
+}
+
+func (c *connections) changed(conn net.Conn, state http.ConnState) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch state {
+	case http.StateNew:
+		if c.open == nil {
+			c.open = map[net.Conn]struct{}{}
+		}
+		c.open[conn] = struct{}{}
+	case http.StateClosed, http.StateHijacked:
+		delete(c.open, conn)
+	}
+}
+
+func (c *connections) drop() {
+	c.mu.Lock()
+	conns := slices.Collect(maps.Keys(c.open))
+	c.mu.Unlock()
+	for _, conn := range conns {
+		_ = conn.Close() // whether it was closed already is all the same
+	}
+}
 
 // ConnectionString returns what an exporter takes to send here, with the first
 // of [Config.InstrumentationKeys].

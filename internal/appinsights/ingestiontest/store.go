@@ -5,6 +5,7 @@ package ingestiontest
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
 	"strconv"
 	"sync"
@@ -24,6 +25,9 @@ type Request struct {
 	ContentType     string `json:"contentType"`
 	ContentEncoding string `json:"contentEncoding,omitempty"`
 	UserAgent       string `json:"userAgent,omitempty"`
+	// Authorized says that the request had a header Authorization, whatever it
+	// was worth.
+	Authorized bool `json:"authorized,omitempty"`
 	// Fault is the scripted fault the request met, if any.
 	Fault FaultKind `json:"fault,omitempty"`
 	// Status is the answer, or 0 when the request was left without one.
@@ -34,6 +38,18 @@ type Request struct {
 	// were stored, whatever the answer said.
 	Items    int `json:"items"`
 	Accepted int `json:"accepted"`
+}
+
+func newRequest(r *http.Request, fault *Fault) Request {
+	request := Request{
+		Path: r.URL.Path, ContentType: r.Header.Get("Content-Type"),
+		ContentEncoding: r.Header.Get("Content-Encoding"), UserAgent: r.UserAgent(),
+		Authorized: r.Header.Get("Authorization") != "",
+	}
+	if fault != nil {
+		request.Fault = fault.Kind
+	}
+	return request
 }
 
 // spanID is what makes two items duplicates of each other.
@@ -80,6 +96,13 @@ func (s *store) announceLocked() {
 	s.changed = make(chan struct{})
 }
 
+// announce lets [Endpoint.Wait] look again.
+func (s *store) announce() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.announceLocked()
+}
+
 // Reset forgets all items, requests and counts. Faults stay.
 func (s *store) Reset() {
 	s.mu.Lock()
@@ -90,11 +113,17 @@ func (s *store) Reset() {
 
 // record stores one request with its accepted items and errors, at once: who
 // sees the request sees its items.
-func (s *store) record(r Request, items []Item, errs []ai.ItemError) uint64 {
+func (s *store) record(r Request, items []Item, errs []ai.ItemError) {
+	s.recordSome(r, items, 0, errs)
+}
+
+// recordSome is record, with so many accepted items beside those that are kept.
+func (s *store) recordSome(r Request, items []Item, light int, errs []ai.ItemError) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.received++
-	r.Number, r.Received, r.Accepted = s.received, s.cfg.Now(), len(items)
+	s.accepted += uint64(light)
+	r.Number, r.Received, r.Accepted = s.received, s.cfg.Now(), len(items)+light
 	s.requests = append(s.requests, r)
 	if over := len(s.requests) - s.cfg.MaxRequests; over > 0 {
 		s.requests = slices.Delete(s.requests, 0, over)
@@ -109,7 +138,6 @@ func (s *store) record(r Request, items []Item, errs []ai.ItemError) uint64 {
 	}
 	s.evictLocked()
 	s.announceLocked()
-	return r.Number
 }
 
 func (s *store) addLocked(item Item) {
