@@ -57,31 +57,58 @@ func TestEveryComponentStarts(t *testing.T) {
 // serves pprof on [pprofURL].
 func start(t *testing.T, configs []string, env ...string) (stderr *os.File, stop func() error) {
 	t.Helper()
+	p := launch(t, configs, env...)
+	return p.stderr, p.stop
+}
+
+// process is a running binary.
+type process struct {
+	stderr *os.File
+	cmd    *exec.Cmd
+	ended  chan error
+	over   bool
+}
+
+// launch is [start] for those who want to kill it. What begins with two dashes among the configurations is another option.
+func launch(t *testing.T, configs []string, env ...string) *process {
+	t.Helper()
 	stderr, err := os.Create(t.TempDir() + "/stderr")
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, stderr.Close()) })
 	cmd := exec.Command(binary(t))
 	for _, c := range configs {
-		cmd.Args = append(cmd.Args, "--config", c)
+		if !strings.HasPrefix(c, "--") {
+			cmd.Args = append(cmd.Args, "--config")
+		}
+		cmd.Args = append(cmd.Args, c)
 	}
 	cmd.Env, cmd.Stderr = env, stderr
 	require.NoError(t, cmd.Start())
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	stopped := false
-	stop = func() error {
-		if stopped {
-			return nil
-		}
-		stopped = true
-		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-			return err
-		}
-		return <-ended
-	}
-	t.Cleanup(func() { assert.NoError(t, stop(), "it ends in order on SIGTERM") })
+	p := &process{stderr: stderr, cmd: cmd, ended: make(chan error, 1)}
+	go func() { p.ended <- cmd.Wait() }()
+	t.Cleanup(func() { assert.NoError(t, p.stop(), "it ends in order on SIGTERM") })
 	eventually(t, stderr, func() bool { return inControlLoop(t, stderr) })
-	return stderr, stop
+	return p
+}
+
+// stop ends it in order; it does nothing once the process is over.
+func (p *process) stop() error {
+	if p.over {
+		return nil
+	}
+	p.over = true
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	return <-p.ended
+}
+
+// kill ends it on the spot.
+func (p *process) kill(t *testing.T) {
+	t.Helper()
+	p.over = true
+	require.NoError(t, p.cmd.Process.Kill())
+	require.ErrorContains(t, <-p.ended, "killed")
 }
 
 const pprofURL = "http://" + standaloneHost + ":1777/debug/pprof/goroutine?debug=2"

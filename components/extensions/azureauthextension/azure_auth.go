@@ -111,6 +111,9 @@ func (a *azureAuth) Shutdown(context.Context) error {
 	return nil
 }
 
+// Scope is what the tokens are for. application_insights asks, so that it can say that its endpoint takes others.
+func (a *azureAuth) Scope() string { return a.fetcher.Scope() }
+
 // RoundTripper implements [extensionauth.HTTPClient].
 func (a *azureAuth) RoundTripper(base http.RoundTripper) (http.RoundTripper, error) {
 	if base == nil {
