@@ -25,7 +25,12 @@ const soon = 7 * 24 * time.Hour
 // sent over this connection.
 func (c *check) encrypt(ctx context.Context, s *step) {
 	if c.target.Scheme != "https" {
-		c.skip(s, "the endpoint has http: nothing is encrypted, and anyone on the way can read the key and the items")
+		if azuredomain.IsLoopback(c.target.Hostname()) {
+			c.skip(s, "the endpoint has http and is on this machine: nothing is encrypted, and nothing goes over a network")
+			return
+		}
+		s.warn("the endpoint has http: nothing is encrypted, and anyone on the way can read the key and the items")
+		s.advise("begin IngestionEndpoint with https, unless this is a trial")
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
@@ -142,7 +147,7 @@ func (c *check) explainHandshake(s *step, err error) {
 	switch {
 	case errors.As(err, &plain):
 		s.fail("what answers there does not speak TLS")
-		s.advise("check the port, and whether the endpoint should begin with https")
+		s.advise("check the port, and what else listens on it; an endpoint for trials that has no TLS begins with http")
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		s.fail("the connection was broken off when it heard the name %s: a firewall that lets names through by a list does that", c.target.Hostname())
 		s.advise("have %s let through", c.target.Hostname())

@@ -177,6 +177,12 @@ func TestCheck(t *testing.T) {
 			plain := ingestiontest.Start(s.t, ingestiontest.Config{})
 			s.env[variables[0]] = plain.ConnectionString()
 		}, nil, ExitOK},
+		"plain_http_far": {func(s *stage) {
+			plain := ingestiontest.Start(s.t, ingestiontest.Config{})
+			s.names["trial.example"] = entry{canonical: "trial.example", addresses: []string{testAddress}}
+			s.places[testAddress+":80"] = plain.Addr()
+			s.env[variables[0]] = strings.ReplaceAll(plain.ConnectionString(), plain.URL(), "http://trial.example")
+		}, []string{"--allow-plain-http"}, ExitOK},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

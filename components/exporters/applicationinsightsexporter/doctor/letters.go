@@ -246,7 +246,9 @@ func runShow(args []string, stdout io.Writer, w *world) (int, error) {
 	var failed error
 	s, err := o.walk(func(f deadletter.File, entry deadletter.Entry) bool {
 		if asJSON {
-			failed = json.NewEncoder(stdout).Encode(&entry.Letter)
+			out := json.NewEncoder(stdout)
+			out.SetEscapeHTML(false) // the item as it is
+			failed = out.Encode(&entry.Letter)
 		} else {
 			failed = show(stdout, f, entry)
 		}

@@ -245,12 +245,12 @@ func (d *directory) look() ([]File, error) {
 	return files, nil
 }
 
-// makeRoom lets the oldest files go until so many bytes fit.
+// makeRoom lets the oldest files go until so many bytes fit. What others write and replay here is looked up when it gets
+// tight, and whenever a file is begun: so each process is wrong by what the others wrote during one file of its own.
 func (d *directory) makeRoom(need int64, observer Observer) error {
-	if d.bytes+need <= d.maxBytes {
+	if d.current != nil && d.bytes+need <= d.maxBytes {
 		return nil
 	}
-	// Others write and replay here, so what is known may be out of date.
 	files, err := d.look()
 	if err != nil {
 		return err

@@ -77,13 +77,23 @@ func (l *Letter) appendLine(to []byte, now time.Time) []byte {
 	written.Reason = cut(written.Reason, maxWordBytes)
 	written.Message = cut(redact(written.Message), MaxMessageBytes)
 	written.setItem()
-	text, err := json.Marshal(&written)
+	text, err := marshal(&written)
 	if err != nil {
 		// Only a time beyond the year 9999 has no JSON.
 		written.Time = now.UTC()
-		text, _ = json.Marshal(&written)
+		text, _ = marshal(&written)
 	}
-	return append(append(to, text...), '\n')
+	return append(to, text...)
+}
+
+// marshal returns one line with its end. Markup stays as it is: a stack with many <init> would else grow to six times its
+// size, beyond what a line may have.
+func marshal(l *Letter) ([]byte, error) {
+	var line bytes.Buffer
+	encoder := json.NewEncoder(&line)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(l)
+	return line.Bytes(), err
 }
 
 // setItem moves what Item cannot hold.

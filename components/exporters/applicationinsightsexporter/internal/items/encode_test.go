@@ -324,34 +324,6 @@ func TestFragment(t *testing.T) {
 	assert.Empty(t, decode(t, b.Item(2)).Tags)
 }
 
-func TestEncoderNumbersAndTimes(t *testing.T) {
-	for _, f := range []float64{0, 1, -1, 0.1, 1e15, 1e21, -1e300, 5e-324, math.MaxFloat64, 1<<53 + 1} {
-		got := appendNumber(nil, f)
-		var back float64
-		require.NoError(t, json.Unmarshal(got, &back))
-		assert.Equal(t, f, back)
-	}
-	for _, f := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
-		var e Encoder
-		var b Batch
-		item := requestWith(&e, &b, func() { assert.False(t, e.Number("value", f)) })
-		assert.True(t, json.Valid(item.JSON))
-	}
-	for _, d := range []time.Duration{-1, 0, 1, time.Microsecond, time.Hour*24*99 + 59*time.Minute, ai.MaxDuration - 1, ai.MaxDuration, math.MaxInt64} {
-		assert.Equal(t, ai.FormatDuration(d), string(appendDuration(nil, d)))
-	}
-	var e Encoder
-	for _, at := range []time.Time{
-		encodeTime, encodeTime.Add(time.Microsecond), encodeTime.Add(time.Second), time.Unix(0, 0), time.Unix(0, -1),
-		time.Unix(0, math.MinInt64), time.Unix(0, math.MaxInt64),
-	} {
-		e.buf = e.buf[:0]
-		e.appendTime(at)
-		want, _ := ai.NewTime(at).MarshalText()
-		assert.Equal(t, string(want), string(e.buf))
-	}
-}
-
 // FuzzEncoder holds that every item is JSON that says, after the limits, what it was given.
 func FuzzEncoder(f *testing.F) {
 	f.Add("GET /reviews/{id}", "mesh.source.cluster", "aks-westeurope", 1.0, 3)

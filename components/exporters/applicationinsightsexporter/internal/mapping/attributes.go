@@ -50,9 +50,10 @@ const (
 	// usedServer is the server's name, in the target or the URL.
 	usedServer
 	usedClient
-	// usedResult is the status of HTTP, and usedRPCResult that of RPC.
+	// usedResult is the status of HTTP, usedRPCResult that of RPC, usedDBResult that of a database.
 	usedResult
 	usedRPCResult
+	usedDBResult
 	// usedText is the statement of a database, usedDatabase its name, usedMethod the method of RPC, usedQueue the queue.
 	usedText
 	usedDatabase
@@ -63,6 +64,11 @@ const (
 	usedSession
 	usedRate
 	usedSynthetic
+	// usedErrorType is the type of the error where it is the result code, and usedSystem what was called where it is the type.
+	usedErrorType
+	usedSystem
+	// usedOperation is the name of the operation as the sender tells it.
+	usedOperation
 	// usedTag is a tag of the resource that has the value as it is.
 	usedTag
 	// usedSecret is on attributes that hold credentials: no pattern selects them.
@@ -115,28 +121,28 @@ func (p *patterns) prefix(key string) bool {
 }
 
 func newAttributeRules(s *Settings) *attributeRules {
+	all := maps.Clone(conventions)
 	r := &attributeRules{
-		known:        map[string]rule{},
 		properties:   newPatterns(s.Attributes, DefaultAttributes),
 		measurements: newPatterns(s.Measurements, DefaultMeasurements),
 	}
-	maps.Copy(r.known, conventions)
 	if key := s.SamplingWeightAttribute; key != "" {
-		r.known[key] = rule{field: fieldWeight, use: usedRate}
+		all[key] = rule{field: fieldWeight, use: usedRate}
 	}
 	for _, names := range []map[string]propertyChoice{r.properties.names, r.measurements.names} {
 		for name := range names {
-			if _, ok := r.known[name]; !ok {
-				r.known[name] = rule{}
+			if _, ok := all[name]; !ok {
+				all[name] = rule{}
 			}
 		}
 	}
-	for key, known := range r.known {
+	for key, known := range all {
 		known.property, known.measurement = r.choose(key)
 		known.plain = items.IsPlainKey(key)
 		known.harmless = isHarmless(key)
-		r.known[key] = known
+		all[key] = known
 	}
+	r.known = all
 	return r
 }
 
@@ -170,16 +176,39 @@ func (r *attributeRules) of(key string) (known rule) {
 	return known
 }
 
-// attributes holds the attributes of one span, record or point: all of them with their rules, and those with a meaning
-// by what they mean.
+// attributes holds the attributes of one span, record or point with their rules, and those with a meaning by what they mean.
 type attributes struct {
-	list []attribute
+	// list has all of them, or all that somebody may want: then skipped is how many others there were.
+	list    []attribute
+	skipped int
 	// fields says where in the list what has a meaning stands, if it is set: indexes, as pointers would keep the garbage
 	// collector busy.
 	fields       [fieldCount]int32
 	set, former  [2]uint64
 	measurements int
+	// recent are the keys of the last one of each sort with their rules. The next one has the same ones at the same places
+	// as a rule, and to compare is cheaper than to look up.
+	recent [sortCount][]keyRule
 }
+
+type keyRule struct {
+	key  string
+	rule rule
+}
+
+// sort tells lists of attributes apart whose keys differ.
+type sort uint8
+
+const (
+	sortCall sort = iota
+	sortCalled
+	sortEvent
+	sortRecord
+	sortCount
+)
+
+// maxRecent is how many keys of a sort are remembered.
+const maxRecent = 128
 
 type attribute struct {
 	key   string
@@ -189,17 +218,38 @@ type attribute struct {
 
 func (a *attributes) reset() {
 	clear(a.list)
-	a.list = a.list[:0]
+	for i, recent := range a.recent {
+		clear(recent)
+		a.recent[i] = recent[:0]
+	}
+	a.forget()
+}
+
+func (a *attributes) forget() {
+	a.list, a.skipped = a.list[:0], 0
 	a.set, a.former = [2]uint64{}, [2]uint64{}
 	a.measurements = 0
 }
 
-func (a *attributes) read(rules *attributeRules, list attributeList) {
-	a.list = a.list[:0]
-	a.set, a.former = [2]uint64{}, [2]uint64{}
-	a.measurements = 0
+// read reads all attributes of a record; of a span or event those with a meaning and those that may become a property or
+// measurement.
+func (a *attributes) read(rules *attributeRules, list attributeList, of sort) {
+	a.forget()
+	all := of == sortRecord
+	recent, place := &a.recent[of], 0
 	list.Range(func(key string, value pcommon.Value) bool {
-		r := rules.of(key)
+		var r rule
+		if place < len(*recent) && (*recent)[place].key == key {
+			r = (*recent)[place].rule
+		} else {
+			r = rules.of(key)
+			remember(recent, place, keyRule{key, r})
+		}
+		place++
+		if r.field == noField && r.property == notProperty && !r.measurement && !all {
+			a.skipped++
+			return true
+		}
 		a.list = append(a.list, attribute{key, value, r})
 		if r.measurement && isNumber(value) {
 			a.measurements++
@@ -218,6 +268,14 @@ func (a *attributes) read(rules *attributeRules, list attributeList) {
 		}
 		return true
 	})
+}
+
+func remember(recent *[]keyRule, place int, known keyRule) {
+	if place < len(*recent) {
+		(*recent)[place] = known
+	} else if place == len(*recent) && place < maxRecent {
+		*recent = append(*recent, known)
+	}
 }
 
 // has says whether an attribute of that meaning is there.
@@ -263,6 +321,14 @@ func (a *attributes) whole(f field) (int64, bool) {
 	default:
 		return 0, false
 	}
+}
+
+// asText returns a text, or a whole number as one.
+func (a *attributes) asText(f field) string {
+	if a.has(f) && a.value(f).Type() == pcommon.ValueTypeInt {
+		return strconv.FormatInt(a.value(f).Int(), 10)
+	}
+	return a.text(f)
 }
 
 // decimal returns a finite number, which may be written as a text, and whether it is one.

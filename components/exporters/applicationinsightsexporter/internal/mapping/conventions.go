@@ -32,6 +32,7 @@ const (
 	fieldRPCMethod
 	fieldGRPCStatus
 	fieldRPCStatus
+	fieldDBStatus
 	fieldDBSystem
 	fieldDBNamespace
 	fieldDBText
@@ -53,6 +54,10 @@ const (
 	fieldSession
 	fieldSampleRate
 	fieldWeight
+	fieldThreshold
+	fieldGenAI
+	fieldFunction
+	fieldOperationName
 	fieldExceptionType
 	fieldExceptionMessage
 	fieldExceptionStack
@@ -92,44 +97,47 @@ var conventions = map[string]rule{
 	"http.route":                {field: fieldRoute, use: usedName},
 	"url.template":              {field: fieldURLTemplate, use: usedName},
 
-	"server.address":           {field: fieldServerAddress, use: usedServer},
-	"server.port":              {field: fieldServerPort, use: usedServer},
-	"http.server_name":         {field: fieldServerAddress, former: true, use: usedServer},
-	"net.peer.name":            {field: fieldNetPeerName, use: usedServer},
-	"net.peer.port":            {field: fieldNetPeerPort, use: usedServer},
-	"net.host.name":            {field: fieldNetHostName, use: usedServer},
-	"net.host.port":            {field: fieldNetHostPort, use: usedServer},
-	"network.peer.address":     {field: fieldPeerAddress},
-	"net.sock.peer.addr":       {field: fieldPeerAddress, former: true},
-	"net.peer.ip":              {field: fieldPeerAddress, former: true},
-	"network.peer.port":        {field: fieldPeerPort},
-	"net.sock.peer.port":       {field: fieldPeerPort, former: true},
-	"client.address":           {field: fieldClientAddress, use: usedClient},
-	"http.client_ip":           {field: fieldClientAddress, former: true, use: usedClient},
-	"service.peer.name":        {field: fieldPeerService},
-	"peer.service":             {field: fieldPeerService, former: true},
-	"rpc.system.name":          {field: fieldRPCSystem},
-	"rpc.system":               {field: fieldRPCSystem, former: true},
-	"rpc.service":              {field: fieldRPCService, use: usedMethod},
-	"rpc.method":               {field: fieldRPCMethod, use: usedMethod},
-	"rpc.grpc.status_code":     {field: fieldGRPCStatus, use: usedRPCResult},
-	"rpc.response.status_code": {field: fieldRPCStatus},
+	"server.address":             {field: fieldServerAddress, use: usedServer},
+	"server.port":                {field: fieldServerPort, use: usedServer},
+	"http.server_name":           {field: fieldServerAddress, former: true, use: usedServer},
+	"net.peer.name":              {field: fieldNetPeerName, use: usedServer},
+	"net.peer.port":              {field: fieldNetPeerPort, use: usedServer},
+	"net.host.name":              {field: fieldNetHostName, use: usedServer},
+	"net.host.port":              {field: fieldNetHostPort, use: usedServer},
+	"network.peer.address":       {field: fieldPeerAddress},
+	"net.sock.peer.addr":         {field: fieldPeerAddress, former: true},
+	"net.peer.ip":                {field: fieldPeerAddress, former: true},
+	"network.peer.port":          {field: fieldPeerPort},
+	"net.sock.peer.port":         {field: fieldPeerPort, former: true},
+	"client.address":             {field: fieldClientAddress, use: usedClient},
+	"http.client_ip":             {field: fieldClientAddress, former: true, use: usedClient},
+	"service.peer.name":          {field: fieldPeerService},
+	"peer.service":               {field: fieldPeerService, former: true},
+	"rpc.system.name":            {field: fieldRPCSystem},
+	"rpc.system":                 {field: fieldRPCSystem, former: true},
+	"rpc.service":                {field: fieldRPCService, use: usedMethod},
+	"rpc.method":                 {field: fieldRPCMethod, use: usedMethod},
+	"rpc.grpc.status_code":       {field: fieldGRPCStatus, use: usedRPCResult},
+	"rpc.response.status_code":   {field: fieldRPCStatus, use: usedRPCResult},
+	"rpc.connect_rpc.error_code": {field: fieldRPCStatus, former: true, use: usedRPCResult},
 
-	"db.system.name":        {field: fieldDBSystem},
-	"db.system":             {field: fieldDBSystem, former: true},
-	"db.namespace":          {field: fieldDBNamespace, use: usedDatabase},
-	"db.name":               {field: fieldDBNamespace, former: true, use: usedDatabase},
-	"db.query.text":         {field: fieldDBText, use: usedText},
-	"db.statement":          {field: fieldDBText, former: true, use: usedText},
-	"db.query.summary":      {field: fieldDBSummary},
-	"db.operation.name":     {field: fieldDBOperation},
-	"db.operation":          {field: fieldDBOperation, former: true},
-	"db.collection.name":    {field: fieldDBCollection},
-	"db.sql.table":          {field: fieldDBCollection, former: true},
-	"db.mongodb.collection": {field: fieldDBCollection, former: true},
-	"db.connection_string":  {use: usedSecret},
+	"db.system.name":          {field: fieldDBSystem, use: usedSystem},
+	"db.system":               {field: fieldDBSystem, former: true, use: usedSystem},
+	"db.response.status_code": {field: fieldDBStatus, use: usedDBResult},
+	"db.cosmosdb.status_code": {field: fieldDBStatus, former: true, use: usedDBResult},
+	"db.namespace":            {field: fieldDBNamespace, use: usedDatabase},
+	"db.name":                 {field: fieldDBNamespace, former: true, use: usedDatabase},
+	"db.query.text":           {field: fieldDBText, use: usedText},
+	"db.statement":            {field: fieldDBText, former: true, use: usedText},
+	"db.query.summary":        {field: fieldDBSummary},
+	"db.operation.name":       {field: fieldDBOperation},
+	"db.operation":            {field: fieldDBOperation, former: true},
+	"db.collection.name":      {field: fieldDBCollection},
+	"db.sql.table":            {field: fieldDBCollection, former: true},
+	"db.mongodb.collection":   {field: fieldDBCollection, former: true},
+	"db.connection_string":    {use: usedSecret},
 
-	"messaging.system":               {field: fieldMessagingSystem},
+	"messaging.system":               {field: fieldMessagingSystem, use: usedSystem},
 	"messaging.destination.name":     {field: fieldMessagingDestination, use: usedQueue},
 	"messaging.destination":          {field: fieldMessagingDestination, former: true, use: usedQueue},
 	"messaging.destination.template": {field: fieldMessagingTemplate},
@@ -139,7 +147,13 @@ var conventions = map[string]rule{
 	"microsoft.sample_rate":             {field: fieldSampleRate, use: usedRate},
 	"_MS.sampleRate":                    {field: fieldSampleRate, former: true, use: usedRate},
 
-	"error.type":                {field: fieldErrorType},
+	"sampling.threshold":       {field: fieldThreshold, use: usedRate},
+	"gen_ai.provider.name":     {field: fieldGenAI, use: usedSystem},
+	"gen_ai.system":            {field: fieldGenAI, former: true, use: usedSystem},
+	"faas.invoked_name":        {field: fieldFunction},
+	"microsoft.operation_name": {field: fieldOperationName, use: usedOperation},
+
+	"error.type":                {field: fieldErrorType, use: usedErrorType},
 	"envoy.response.flags":      {field: fieldFlags},
 	"response_flags":            {field: fieldFlags, former: true},
 	"envoy.upstream.cluster":    {field: fieldUpstreamCluster},

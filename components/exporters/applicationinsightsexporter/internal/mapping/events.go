@@ -30,24 +30,14 @@ func (w *walk) logEvent(l *logRecord, name string) {
 // logException writes what the attributes exception.* of the semantic conventions tell. The message is required: without
 // one it is the body, or the type.
 func (w *walk) logException(l *logRecord) {
-	typeName, stack := w.attributes.text(fieldExceptionType), w.attributes.text(fieldExceptionStack)
 	message := w.attributes.text(fieldExceptionMessage)
 	if message == "" && l.Body().Type() == pcommon.ValueTypeStr {
 		message = l.Body().Str()
 	}
 	used := w.beginLog(l, items.KindException, l.at)
-	w.enc.BeginObjects("exceptions")
-	w.enc.Text("typeName", typeName, ai.MaxTypeLength)
-	w.enc.Open("message", ai.MaxMessageLength)
-	w.enc.Write(message)
-	w.enc.CloseOr(firstOf(typeName, emptyMessage))
-	if stack != "" {
-		w.enc.Bool("hasFullStack", len(stack) <= ai.MaxStackLength)
-		w.enc.Text("stack", stack, ai.MaxStackLength)
-	}
-	w.enc.EndObjects()
+	w.exceptionDetails(message, emptyMessage)
 	w.enc.Text("severityLevel", severityOf(l.SeverityNumber(), l.SeverityText(), ai.Error).String(), maxKindLength)
-	w.enc.Text("problemId", problemID(typeName, stack), ai.MaxProblemIDLength)
+	w.problem()
 	l.unsaid = isUnsaid(l.Body(), message)
 	w.finishLog(l, used|usedException)
 }

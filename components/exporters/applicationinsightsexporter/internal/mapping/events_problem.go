@@ -70,12 +70,24 @@ func firstLines(stack string) string {
 }
 
 // methodOf cuts arguments, file and line off a frame: "a.B.c(D.java:12)", "A.B.C(String d) in e.cs:line 12",
-// "main.(*server).serve(0xc000010000)", "f (file.js:1:2)".
+// "main.(*server).serve(0xc000010000)", "async f (file.js:1:2)". A function of JavaScript without a name is its file.
 func methodOf(frame string) string {
 	frame, _, _ = strings.Cut(frame, " in ")
+	frame = strings.TrimPrefix(frame, "async ")
 	// The receiver of a method of Go stands in parentheses too, so the last ones are the arguments.
 	if at := strings.LastIndexByte(frame, '('); at > 0 {
 		frame = frame[:at]
+	} else {
+		frame = withoutPlace(withoutPlace(frame))
 	}
 	return strings.TrimSpace(frame)
+}
+
+// withoutPlace cuts off a number behind a colon: of the line, or of the column.
+func withoutPlace(file string) string {
+	colon := strings.LastIndexByte(file, ':')
+	if colon < 0 || strings.Trim(file[colon+1:], "0123456789") != "" {
+		return file
+	}
+	return file[:colon]
 }

@@ -30,7 +30,7 @@ func (m *Mapper) Logs(ld plog.Logs, into *items.Batch) {
 }
 
 func (w *walk) log(r plog.LogRecord) {
-	w.read(r.Attributes())
+	w.read(r.Attributes(), sortRecord)
 	l := logRecord{LogRecord: r, at: w.timeOf(r)}
 	l.read(&w.attributes)
 	switch {
@@ -49,9 +49,9 @@ func (w *walk) log(r plog.LogRecord) {
 // timeOf returns when the record happened, else when it was observed, else now.
 func (w *walk) timeOf(r plog.LogRecord) time.Time {
 	switch {
-	case r.Timestamp() != 0:
+	case isTime(r.Timestamp()):
 		return r.Timestamp().AsTime()
-	case r.ObservedTimestamp() != 0:
+	case isTime(r.ObservedTimestamp()):
 		return r.ObservedTimestamp().AsTime()
 	default:
 		return w.m.now()
@@ -145,7 +145,8 @@ func (l *logRecord) isSaid(key string, v pcommon.Value) bool {
 // beginLog writes the tags of an item for the record and opens its payload. It returns which attributes they used.
 func (w *walk) beginLog(l *logRecord, kind items.Kind, at time.Time) usage {
 	l.kind = kind
-	w.item(kind, at, sampleRate(&w.attributes, ""))
+	rate, _ := toldRate(&w.attributes)
+	w.item(kind, at, rate)
 	w.operation(l.TraceID(), l.SpanID())
 	w.enc.Tag(ai.TagOperationName, l.operationName)
 	w.enc.Tag(ai.TagUserAccountID, l.account)

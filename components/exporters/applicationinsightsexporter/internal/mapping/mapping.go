@@ -154,8 +154,9 @@ func (c *counts) tell(o Observer) {
 	}
 }
 
-// read takes the attributes of a span, record or point, instead of those it held before.
-func (w *walk) read(list attributeList) { w.attributes.read(w.m.rules, list) }
+// read takes the attributes of a span, event or record, instead of those it held before. Of records it takes all: whether
+// they are wanted is not told by their names alone.
+func (w *walk) read(list attributeList, of sort) { w.attributes.read(w.m.rules, list, of) }
 
 // item begins an item and leaves its tags open, those of the resource written. rate is the percentage of events that were
 // kept.
@@ -172,6 +173,7 @@ func (w *walk) data() { w.enc.BeginData() }
 // follow; those of scope and resource come with finish.
 func (w *walk) properties(used usage) {
 	w.enc.BeginProperties()
+	w.counts.attributesDropped += w.attributes.skipped
 	for i := range w.attributes.list {
 		a := &w.attributes.list[i]
 		switch {

@@ -176,9 +176,9 @@ func (x *metricWalk) noValue(flags pmetric.DataPointFlags, empty bool) bool {
 // timeOf returns when a point was measured; without that the start of its interval, or else now.
 func (x *metricWalk) timeOf(at, start pcommon.Timestamp) time.Time {
 	switch {
-	case at != 0:
+	case isTime(at):
 		return at.AsTime()
-	case start != 0:
+	case isTime(start):
 		return start.AsTime()
 	default:
 		return x.m.now()

@@ -61,19 +61,10 @@ func (x *metricWalk) histogram(h pmetric.Histogram) {
 	delta := h.AggregationTemporality() == pmetric.AggregationTemporalityDelta
 	several := h.DataPoints().Len() > 1
 	for _, p := range h.DataPoints().All() {
-		if x.noValue(p.Flags(), delta && p.Count() == 0) {
+		if !changed(x, p, delta) {
 			continue
 		}
-		if !delta {
-			from := x.choose(p.Attributes())
-			x.totals(x.timeOf(p.Timestamp(), p.StartTimestamp()), x.dims[from:], p.Count(), p.Sum(), p.HasSum())
-			x.dims = x.dims[:from]
-			continue
-		}
-		s := slot{histograms: true, exemplar: x.exemplar(p.Exemplars()), distribution: distribution{
-			count: p.Count(), sum: p.Sum(), hasSum: p.HasSum(), min: p.Min(), hasMin: p.HasMin() && finite(p.Min()),
-			max: p.Max(), hasMax: p.HasMax() && finite(p.Max()),
-		}}
+		s := slotOf(x, p)
 		s.explicit = explicit{bounds: x.copyBounds(p.ExplicitBounds()), counts: x.copyCounts(p.BucketCounts())}
 		x.put(&s, p.Attributes(), p.Timestamp(), p.StartTimestamp(), several && finite(p.Sum()))
 	}
@@ -84,19 +75,10 @@ func (x *metricWalk) exponentialHistogram(h pmetric.ExponentialHistogram) {
 	delta := h.AggregationTemporality() == pmetric.AggregationTemporalityDelta
 	several := h.DataPoints().Len() > 1
 	for _, p := range h.DataPoints().All() {
-		if x.noValue(p.Flags(), delta && p.Count() == 0) {
+		if !changed(x, p, delta) {
 			continue
 		}
-		if !delta {
-			from := x.choose(p.Attributes())
-			x.totals(x.timeOf(p.Timestamp(), p.StartTimestamp()), x.dims[from:], p.Count(), p.Sum(), p.HasSum())
-			x.dims = x.dims[:from]
-			continue
-		}
-		s := slot{histograms: true, exemplar: x.exemplar(p.Exemplars()), distribution: distribution{
-			count: p.Count(), sum: p.Sum(), hasSum: p.HasSum(), min: p.Min(), hasMin: p.HasMin() && finite(p.Min()),
-			max: p.Max(), hasMax: p.HasMax() && finite(p.Max()),
-		}}
+		s := slotOf(x, p)
 		s.isExponential = true
 		s.exponential = exponential{
 			scale: p.Scale(), zeroThreshold: p.ZeroThreshold(), zero: p.ZeroCount(),
@@ -105,6 +87,45 @@ func (x *metricWalk) exponentialHistogram(h pmetric.ExponentialHistogram) {
 		}
 		x.put(&s, p.Attributes(), p.Timestamp(), p.StartTimestamp(), several && finite(p.Sum()))
 	}
+}
+
+// histogramPoint is what points of both kinds of histograms have.
+type histogramPoint interface {
+	pmetric.HistogramDataPoint | pmetric.ExponentialHistogramDataPoint
+
+	Attributes() pcommon.Map
+	Timestamp() pcommon.Timestamp
+	StartTimestamp() pcommon.Timestamp
+	Flags() pmetric.DataPointFlags
+	Exemplars() pmetric.ExemplarSlice
+	Count() uint64
+	Sum() float64
+	HasSum() bool
+	Min() float64
+	HasMin() bool
+	Max() float64
+	HasMax() bool
+}
+
+// changed says that a point tells a change with values. One that tells totals is written, and one that tells nothing counted.
+func changed[P histogramPoint](x *metricWalk, p P, delta bool) bool {
+	if x.noValue(p.Flags(), delta && p.Count() == 0) {
+		return false
+	}
+	if !delta {
+		from := x.choose(p.Attributes())
+		x.totals(x.timeOf(p.Timestamp(), p.StartTimestamp()), x.dims[from:], p.Count(), p.Sum(), p.HasSum())
+		x.dims = x.dims[:from]
+	}
+	return delta
+}
+
+// slotOf reads what is not about classes.
+func slotOf[P histogramPoint](x *metricWalk, p P) slot {
+	return slot{histograms: true, exemplar: x.exemplar(p.Exemplars()), distribution: distribution{
+		count: p.Count(), sum: p.Sum(), hasSum: p.HasSum(), min: p.Min(), hasMin: p.HasMin() && finite(p.Min()),
+		max: p.Max(), hasMax: p.HasMax() && finite(p.Max()),
+	}}
 }
 
 // copyCounts keeps the counts of a point without an allocation for each.

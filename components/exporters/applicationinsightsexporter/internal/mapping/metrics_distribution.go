@@ -37,7 +37,7 @@ func (d *distribution) total() (n uint64) {
 // extremes returns the smallest and the greatest value. What the point does not tell is concluded from its classes: the
 // lower bound of the lowest class that has values, which the smallest value is above; the upper bound of the highest,
 // which the greatest value is not above. Where that class is open, its only bound, or the mean if that is further out, which
-// one of the values must reach. ok is false if nothing is known; nothing is ever made up.
+// one of the values must reach. ok is false if nothing is known, or if what is told contradicts itself; nothing is ever made up.
 func (d *distribution) extremes() (low, high float64, ok bool) {
 	low, high = d.min, d.max
 	hasLow, hasHigh := d.hasMin, d.hasMax
@@ -50,7 +50,7 @@ func (d *distribution) extremes() (low, high float64, ok bool) {
 			high, hasHigh = d.closed(last.hi, last.lo, math.Max)
 		}
 	}
-	if !hasLow || !hasHigh || !finite(low) || !finite(high) {
+	if !hasLow || !hasHigh || !finite(low) || !finite(high) || low > high {
 		return 0, 0, false
 	}
 	return low, high, true

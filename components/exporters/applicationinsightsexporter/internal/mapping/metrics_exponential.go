@@ -69,8 +69,9 @@ func (e *exponential) add(other *exponential) bool {
 		return false
 	}
 	scale := min(e.scale, other.scale)
-	positive, ok1 := merge(e.positive.coarser(e.scale-scale), other.positive.coarser(other.scale-scale))
-	negative, ok2 := merge(e.negative.coarser(e.scale-scale), other.negative.coarser(other.scale-scale))
+	mine, theirs := int64(e.scale)-int64(scale), int64(other.scale)-int64(scale)
+	positive, ok1 := merge(e.positive.coarser(mine), other.positive.coarser(theirs))
+	negative, ok2 := merge(e.negative.coarser(mine), other.negative.coarser(theirs))
 	if !ok1 || !ok2 {
 		return false
 	}
@@ -80,11 +81,11 @@ func (e *exponential) add(other *exponential) bool {
 }
 
 // coarser returns the run at a scale that is lower by steps: 2^steps classes become one.
-func (r exponentialRange) coarser(steps int32) exponentialRange {
+func (r exponentialRange) coarser(steps int64) exponentialRange {
 	if steps <= 0 || len(r.counts) == 0 {
 		return r
 	}
-	shift := min(uint(steps), 63)
+	shift := uint(min(steps, 63))
 	first := r.offset >> shift
 	last := (r.offset + int64(len(r.counts)) - 1) >> shift
 	out := exponentialRange{offset: first, counts: make([]uint64, last-first+1)}

@@ -26,11 +26,24 @@ func spanName(s shape, a *attributes, name string) operationName {
 			return operationName{rest: summary}
 		}
 	case shapeRPC:
+		service, method := a.text(fieldRPCService), a.text(fieldRPCMethod)
 		if name == "" {
-			return operationName{method: a.text(fieldRPCService), rest: a.text(fieldRPCMethod)}
+			return operationName{method: service, rest: method, used: usedMethod}
+		}
+		if isMethod(name, service, method) {
+			return operationName{rest: name, used: usedMethod}
 		}
 	}
 	return operationName{rest: name}
+}
+
+// isMethod says that a span's name is its method, in full.
+func isMethod(name, service, method string) bool {
+	if service == "" || strings.IndexByte(method, '/') >= 0 {
+		return name == method
+	}
+	rest, ok := strings.CutPrefix(name, service)
+	return ok && rest != "" && rest[0] == '/' && rest[1:] == method
 }
 
 // httpName is "GET /reviews/{id}" if the route is known. Else it is the span's name, with the method in front unless it has

@@ -80,7 +80,7 @@ func walkWith(t testing.TB, s Settings, attributes map[string]any) *walk {
 	w := m.begin(nil)
 	list := pcommon.NewMap()
 	require.NoError(t, list.FromRaw(attributes))
-	w.read(list)
+	w.read(list, sortCall)
 	return w
 }
 
@@ -294,9 +294,9 @@ func TestSampleRate(t *testing.T) {
 		{nil, "", 100},
 		{nil, "ot=th:0", 100},
 		{nil, "ot=th:8", 50},
-		{nil, "vendor=x, ot=rv:12345678901234;th:c ,b=1", 25},
+		{nil, "vendor=x, ot=rv:d2345678901234;th:c ,b=1", 25},
 		{nil, "ot=th:fd70a3d70a3d71", 1},
-		{nil, "ot=th:ffffffffffffff", 100.0 / (1 << 56)},
+		{nil, "ot=th:ffffffffffffff", 100},
 		{nil, "ot=th:fffffffffffffff", 100},
 		{nil, "ot=th:", 100},
 		{nil, "ot=th:xyz", 100},
@@ -309,6 +309,7 @@ func TestSampleRate(t *testing.T) {
 		{map[string]any{"sampling.weight": 4}, "ot=th:8", 25},
 		{map[string]any{"sampling.weight": "2.5"}, "", 40},
 		{map[string]any{"sampling.weight": 0.5}, "ot=th:8", 50},
+		{map[string]any{"sampling.weight": 1}, "ot=th:8", 100},
 		{map[string]any{"sampling.weight": "NaN"}, "", 100},
 		{map[string]any{"sampling.weight": "Inf"}, "", 100},
 		{map[string]any{"microsoft.sample_rate": 20.0}, "", 20},
@@ -317,7 +318,7 @@ func TestSampleRate(t *testing.T) {
 		{map[string]any{"_MS.sampleRate": 101}, "", 100},
 	} {
 		w := walkWith(t, DefaultSettings(), tc.attributes)
-		assert.InDelta(t, tc.want, sampleRate(&w.attributes, tc.state), tc.want*1e-12, "%v %q", tc.attributes, tc.state)
+		assert.InDelta(t, tc.want, w.spanRate(tc.state, pcommon.TraceID{}), tc.want*1e-12, "%v %q", tc.attributes, tc.state)
 	}
 }
 

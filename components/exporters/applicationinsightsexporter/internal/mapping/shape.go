@@ -34,27 +34,32 @@ func shapeOf(a *attributes) shape {
 const (
 	inProcess    = "InProc"
 	queueMessage = "Queue Message"
+	generative   = "GenAI"
 )
 
-// dependencyType is the word for what was called, as far as possible one that the portal has an icon and a page for.
-func dependencyType(s shape, a *attributes) string {
+// dependencyType is the word for what was called, as far as possible one that the portal has an icon and a page for, and
+// what stands before it. A model is one whatever it is spoken to over.
+func dependencyType(s shape, a *attributes) (prefix, called string) {
+	if provider := a.text(fieldGenAI); provider != "" {
+		return generative, provider
+	}
 	switch s {
 	case shapeHTTP:
-		return "HTTP"
+		return "", "HTTP"
 	case shapeRPC:
-		return rpcType(a.text(fieldRPCSystem))
+		return "", rpcType(a.text(fieldRPCSystem))
 	case shapeDatabase:
-		return databaseType(a.text(fieldDBSystem))
+		return "", databaseType(a.text(fieldDBSystem))
 	case shapeMessaging:
-		return azureType(a.text(fieldMessagingSystem))
+		return "", azureType(a.text(fieldMessagingSystem))
 	default:
-		return azureType(a.text(fieldAzureNamespace))
+		return "", azureType(a.text(fieldAzureNamespace))
 	}
 }
 
 func rpcType(system string) string {
 	switch system {
-	case "grpc":
+	case systemGRPC:
 		return "GRPC"
 	case "dotnet_wcf", "wcf":
 		return "WCF Service"

@@ -49,17 +49,22 @@ func (m *Mapper) grow(spans int, into *items.Batch) func() {
 
 // span adds the items of one span.
 func (w *walk) span(span ptrace.Span) {
-	w.read(span.Attributes())
+	called, of := isCalled(span.Kind()), sortCall
+	if called {
+		of = sortCalled
+	}
+	w.read(span.Attributes(), of)
 	s := shapeOf(&w.attributes)
 	c := spanItem{
-		span: span, shape: s, called: isCalled(span.Kind()),
+		span: span, shape: s, called: called,
 		name: spanName(s, &w.attributes, span.Name()),
 		at:   w.startOf(span),
-		rate: sampleRate(&w.attributes, span.TraceState().AsRaw()),
+		rate: w.spanRate(span.TraceState().AsRaw(), span.TraceID()),
 	}
 	if c.called {
 		w.request(&c)
 	} else {
+		c.operation = w.attributes.text(fieldOperationName)
 		w.dependency(&c)
 	}
 	w.events(&c)
@@ -71,8 +76,10 @@ type spanItem struct {
 	shape  shape
 	called bool
 	name   operationName
-	at     time.Time
-	rate   float64
+	// operation is the name of the operation that a call is part of, if the sender says it.
+	operation string
+	at        time.Time
+	rate      float64
 }
 
 // isCalled says that a span of this kind is a request: the others are dependencies.
@@ -144,7 +151,8 @@ func (w *walk) dependency(c *spanItem) {
 	e := &w.enc
 	w.item(items.KindDependency, c.at, c.rate)
 	w.operation(c.span.TraceID(), c.span.ParentSpanID())
-	used := w.callerTags(false) | usedRate | c.name.used
+	w.operationTag(c)
+	used := w.callerTags(false) | usedRate | usedOperation | c.name.used
 	w.data()
 	e.Open("name", ai.MaxNameLength)
 	c.name.write(e)
@@ -160,7 +168,7 @@ func (w *walk) dependency(c *spanItem) {
 	e.Open("resultCode", ai.MaxResultCodeLength)
 	used |= o.write(e)
 	e.Close()
-	w.writeType(c)
+	used |= w.writeType(c)
 	if isCall(c.span.Kind()) {
 		e.Open("target", ai.MaxTargetLength)
 		used |= w.writeTarget(c.shape)
@@ -182,31 +190,42 @@ func isCall(kind ptrace.SpanKind) bool {
 }
 
 // writeType writes the type of a dependency: what was called, "Queue Message | <broker>" for a message that was sent, and
-// "InProc" for a step.
-func (w *walk) writeType(c *spanItem) {
-	e := &w.enc
+// "InProc" for a step. It returns what it used.
+func (w *walk) writeType(c *spanItem) (used usage) {
+	e, a := &w.enc, &w.attributes
 	e.Open("type", ai.MaxTypeLength)
-	switch {
-	case !isCall(c.span.Kind()):
+	if !isCall(c.span.Kind()) {
 		e.Write(inProcess)
-		if provider := azureType(w.attributes.text(fieldAzureNamespace)); provider != "" {
+		if provider := azureType(a.text(fieldAzureNamespace)); provider != "" {
 			e.Write(" | ")
 			e.Write(provider)
 		}
-	case c.span.Kind() == ptrace.SpanKindProducer:
-		e.Write(queueMessage)
-		if called := dependencyType(c.shape, &w.attributes); called != "" {
-			e.Write(" | ")
-			e.Write(called)
-		}
-	default:
-		e.Write(dependencyType(c.shape, &w.attributes))
+		e.Close()
+		return 0
+	}
+	prefix, called := dependencyType(c.shape, a)
+	if c.span.Kind() == ptrace.SpanKindProducer {
+		prefix = queueMessage
+	}
+	e.Write(prefix)
+	if prefix != "" && called != "" {
+		e.Write(" | ")
+	}
+	e.Write(called)
+	if called != "" && called == a.first(fieldDBSystem, fieldMessagingSystem) {
+		used = usedSystem
 	}
 	e.Close()
+	return used
 }
 
-// operationTag names the operation, after the request that is it.
+// operationTag names the operation: after the request that it is, and for a call as the sender says. Which request a call
+// belongs to is not to be seen from its span alone, so without that a call has none, as in the SDKs of Azure Monitor.
 func (w *walk) operationTag(c *spanItem) {
+	if !c.called {
+		w.enc.Tag(ai.TagOperationName, c.operation)
+		return
+	}
 	w.enc.OpenTag(ai.TagOperationName)
 	c.name.write(&w.enc)
 	w.enc.Close()

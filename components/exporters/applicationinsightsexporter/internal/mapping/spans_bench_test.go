@@ -24,6 +24,11 @@ func manySpans(t testing.TB, n int) ptrace.Traces {
 	for spans.Len() < n {
 		spans.At(0).CopyTo(spans.AppendEmpty())
 	}
+	// Each has texts of its own then, as what comes over the network.
+	text, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
+	require.NoError(t, err)
+	td, err = (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(text)
+	require.NoError(t, err)
 	return td
 }
 

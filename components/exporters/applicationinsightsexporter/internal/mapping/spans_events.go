@@ -30,7 +30,7 @@ func (w *walk) events(c *spanItem) {
 		if !exception && w.m.settings.SpanEvents != eventsAll {
 			continue
 		}
-		w.read(event.Attributes())
+		w.read(event.Attributes(), sortEvent)
 		if exception {
 			w.exceptionEvent(c, event)
 		} else {
@@ -47,9 +47,7 @@ func (w *walk) eventItem(kind items.Kind, c *spanItem, event ptrace.SpanEvent) {
 	}
 	w.item(kind, at, c.rate)
 	w.operation(c.span.TraceID(), c.span.SpanID())
-	if c.called {
-		w.operationTag(c)
-	}
+	w.operationTag(c)
 	w.data()
 }
 
@@ -67,30 +65,41 @@ func (w *walk) messageEvent(c *spanItem, event ptrace.SpanEvent) {
 // exceptionEvent adds an exception.
 func (w *walk) exceptionEvent(c *spanItem, event ptrace.SpanEvent) {
 	w.eventItem(items.KindException, c, event)
-	used := w.exception()
-	w.enc.Text("severityLevel", ai.Error.String(), ai.MaxNameLength)
-	w.properties(used)
+	w.properties(w.exception())
 	w.finish(true, items.RejectNone)
 }
 
 // exception writes the fields of an exception from the attributes that were read: its message, else its type, must not be
 // empty.
 func (w *walk) exception() usage {
+	message := w.attributes.text(fieldExceptionMessage)
+	w.exceptionDetails(message, eventException)
+	w.problem()
+	w.enc.Text("severityLevel", ai.Error.String(), ai.MaxNameLength)
+	return usedException
+}
+
+// exceptionDetails writes the one exception of an item, of which message, else the type, else fallback is the message. The
+// first line of a stack repeats the message as a rule, so both are searched for credentials.
+func (w *walk) exceptionDetails(message, fallback string) {
 	a, e := &w.attributes, &w.enc
-	typeName, message, stack := a.text(fieldExceptionType), a.text(fieldExceptionMessage), a.text(fieldExceptionStack)
+	typeName, stack := a.text(fieldExceptionType), a.text(fieldExceptionStack)
 	e.BeginObjects("exceptions")
 	e.Text("typeName", typeName, ai.MaxTypeLength)
 	e.Open("message", ai.MaxMessageLength)
-	redact(message, e.Write)
-	if message == "" {
-		e.Write(typeName)
-	}
-	e.CloseOr(eventException)
+	writeSafe(e, message)
+	e.CloseOr(firstOf(typeName, fallback))
 	if stack != "" {
 		e.Bool("hasFullStack", len(stack) <= ai.MaxStackLength)
-		e.Text("stack", stack, ai.MaxStackLength)
+		e.Open("stack", ai.MaxStackLength)
+		writeSafe(e, stack)
+		e.Close()
 	}
 	e.EndObjects()
-	e.Text("problemId", problemID(typeName, stack), ai.MaxProblemIDLength)
-	return usedException
+}
+
+// problem writes what groups equal exceptions.
+func (w *walk) problem() {
+	a := &w.attributes
+	w.enc.Text("problemId", problemID(a.text(fieldExceptionType), a.text(fieldExceptionStack)), ai.MaxProblemIDLength)
 }

@@ -34,8 +34,8 @@ type outcome struct {
 	flags string
 	// errorType is error.type, or empty.
 	errorType string
-	// rpcText is the status of an RPC system whose codes have no number that is known.
-	rpcText string
+	// text is the code of an RPC system or a database as it names it.
+	text string
 }
 
 const noCode = -1
@@ -52,18 +52,33 @@ func outcomeOf(s shape, a *attributes, status ptrace.StatusCode, called bool) ou
 	if code, ok := a.whole(fieldStatus); ok && code > 0 {
 		o.http = code
 	}
-	if s == shapeRPC {
-		if code, ok := a.whole(fieldGRPCStatus); ok && code >= 0 {
-			o.rpc = code
-		} else if code, ok := a.whole(fieldRPCStatus); ok && code >= 0 {
-			o.rpc = code
-		} else {
-			o.rpcText = a.text(fieldRPCStatus)
-			o.rpc = grpcCode(o.rpcText)
-		}
+	switch s {
+	case shapeRPC:
+		o.readRPC(a)
+	case shapeDatabase:
+		o.text = a.asText(fieldDBStatus)
 	}
 	return o
 }
+
+// readRPC reads the status of RPC. Only gRPC's numbers and names are gRPC's.
+func (o *outcome) readRPC(a *attributes) {
+	if code, ok := a.whole(fieldGRPCStatus); ok && code >= 0 {
+		o.rpc = code
+		return
+	}
+	o.text = a.asText(fieldRPCStatus)
+	if system := a.text(fieldRPCSystem); system != "" && system != systemGRPC {
+		return
+	}
+	if code, ok := a.whole(fieldRPCStatus); ok && code >= 0 {
+		o.rpc = code
+	} else {
+		o.rpc = grpcCode(o.text)
+	}
+}
+
+const systemGRPC = "grpc"
 
 // success follows the semantic conventions on span status. An application's explicit OK beats all codes. A code decides
 // where the conventions derive the status from it; where they leave it unset but allow for another error (a response that

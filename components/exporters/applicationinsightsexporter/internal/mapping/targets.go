@@ -21,17 +21,29 @@ func (w *walk) writeTarget(s shape) (used usage) {
 	case shapeMessaging:
 		used = w.writeQueue()
 	default:
-		if w.writeServer() {
-			return usedServer
-		}
-		if !w.writeText(a.text(fieldPeerService)) && s == shapeRPC {
-			w.writeText(a.text(fieldRPCService))
-		}
+		used = w.writeCallee(s)
 	}
 	if w.enc.Empty() && w.m.settings.AddressTargets {
 		w.enc.Write(a.first(fieldServerAddress, fieldNetPeerName, fieldPeerAddress))
 	}
 	return used
+}
+
+// writeCallee appends what is called by HTTP, RPC or something else: the function, as all functions of a region have one
+// server, else the server, the service, and the provider of a model.
+func (w *walk) writeCallee(s shape) usage {
+	a := &w.attributes
+	if w.writeText(a.text(fieldFunction)) {
+		return 0
+	}
+	if w.writeServer() {
+		return usedServer
+	}
+	if w.writeText(a.text(fieldPeerService)) || (s == shapeRPC && w.writeText(a.text(fieldRPCService))) {
+		return 0
+	}
+	w.writeText(a.text(fieldGenAI))
+	return 0
 }
 
 // writeSource appends the calling end of a request: what the mesh says of it in the form of a role, for messages where they
@@ -253,7 +265,8 @@ func authority(url string) (scheme, host string) {
 	if !ok {
 		return "", ""
 	}
-	rest = rest[userInfo(rest):]
+	var w word
+	rest = rest[w.userInfo(rest, 0):]
 	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
 		rest = rest[:end]
 	}

@@ -63,7 +63,8 @@ func (w *walk) writeData(s shape) usage {
 	a := &w.attributes
 	switch s {
 	case shapeDatabase:
-		if w.writeText(a.text(fieldDBText)) {
+		if text := a.text(fieldDBText); text != "" {
+			writeSafe(&w.enc, text)
 			return usedText
 		}
 		if w.writeText(a.text(fieldDBSummary)) {

@@ -3,6 +3,7 @@
 package replay
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -117,12 +118,23 @@ func edit(object json.RawMessage, path []string, field string, value json.RawMes
 			return object, nil // it was moved before; the first time is the real one
 		}
 		fields[field] = value
-		return json.Marshal(fields)
+		return marshal(fields)
 	}
 	inner, err := edit(fields[path[0]], path[1:], field, value)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path[0], err)
 	}
 	fields[path[0]] = inner
-	return json.Marshal(fields)
+	return marshal(fields)
+}
+
+// marshal leaves markup as it is, which json.Marshal would blow up to six times its size.
+func marshal(fields map[string]json.RawMessage) (json.RawMessage, error) {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(fields); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(text.Bytes(), []byte("\n")), nil
 }

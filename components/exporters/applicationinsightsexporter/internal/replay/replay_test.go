@@ -379,3 +379,14 @@ func TestReasonsHaveACeiling(t *testing.T) {
 	assert.Len(t, counts, maxCounts+1)
 	assert.Equal(t, 3*maxCounts, total(counts))
 }
+
+// TestShiftTimeKeepsTheSize: an item just below the limit stays below it, whatever stands in it.
+func TestShiftTimeKeepsTheSize(t *testing.T) {
+	now := time.Date(2026, 11, 23, 5, 0, 0, 0, time.UTC)
+	text := strings.Repeat("<init>&", 3000)
+	item := json.RawMessage(`{"time":"2026-11-20T00:00:00.000000Z","data":{"baseType":"MessageData","baseData":{"message":"` + text + `"}}}`)
+	shifted, err := shiftTime(item, now.Add(-200*time.Hour), now)
+	require.NoError(t, err)
+	assert.Contains(t, string(shifted), text)
+	assert.Less(t, len(shifted), len(item)+200)
+}
