@@ -36,6 +36,8 @@ type counters struct {
 	logger      *zap.Logger
 	destination string
 	signal      string
+	// pauses says what of the pauses of the destination goes into the log.
+	pauses *pauseLog
 	// cumulative is done when the log has said that points are cumulative.
 	cumulative sync.Once
 
@@ -44,10 +46,10 @@ type counters struct {
 	kinds        [len(kindNames)]metric.MeasurementOption
 }
 
-func newCounters(telemetry *metadata.TelemetryBuilder, logger *zap.Logger, destination, signal string) *counters {
-	c := &counters{telemetry: telemetry, logger: logger, destination: destination, signal: signal}
+func newCounters(telemetry *metadata.TelemetryBuilder, logger *zap.Logger, d *destination, signal string) *counters {
+	c := &counters{telemetry: telemetry, logger: logger, destination: d.name, signal: signal, pauses: &d.pauses}
 	c.whole = c.with()
-	c.place = metric.WithAttributeSet(attribute.NewSet(attribute.String("destination", destination)))
+	c.place = metric.WithAttributeSet(attribute.NewSet(attribute.String("destination", d.name)))
 	for kind, name := range kindNames {
 		c.kinds[kind] = c.with(attribute.String("kind", name))
 	}
@@ -120,11 +122,22 @@ func (c *counters) Retried(cause delivery.Cause, count int) {
 	c.telemetry.ExporterApplicationInsightsItemsRetried.Add(context.Background(), int64(count), c.with(reason(string(cause))))
 }
 
-// Blocked counts a pause. The retry logs the answer that led to it.
-func (c *counters) Blocked(cause delivery.Cause, delay time.Duration) {
-	c.telemetry.ExporterApplicationInsightsDestinationBlocks.Add(context.Background(), 1, c.at(reason(string(cause))))
-	c.logger.Warn("Nothing is sent to the destination for a while",
-		zap.String("destination", c.destination), zap.String("reason", string(cause)), zap.Duration("for", delay))
+// Blocked counts a pause, and says why.
+func (c *counters) Blocked(failure *delivery.Failure, delay time.Duration) {
+	c.telemetry.ExporterApplicationInsightsDestinationBlocks.Add(context.Background(), 1, c.at(reason(string(failure.Cause))))
+	if !c.pauses.begin(failure, time.Now()) {
+		return
+	}
+	c.logger.Warn("Nothing is sent to Application Insights for a while; items wait in the queue", zap.String("destination", c.destination),
+		zap.String("reason", string(failure.Cause)), zap.Stringer("for", delay.Round(time.Millisecond)), zap.Error(failure))
+}
+
+// Opened says that a pause is over, if it was told of.
+func (c *counters) Opened(blocked time.Duration) {
+	if c.pauses.end() {
+		c.logger.Info("Items go to Application Insights again", zap.String("destination", c.destination),
+			zap.Stringer("after", blocked.Round(time.Millisecond)))
+	}
 }
 
 // ClockSkew says that the clocks differ.
@@ -138,6 +151,8 @@ type reloads struct {
 	telemetry   *metadata.TelemetryBuilder
 	logger      *zap.Logger
 	destination string
+	// scope is what the destination's tokens are for; empty if there are none or nobody knows.
+	scope string
 }
 
 var _ connection.Observer = (*reloads)(nil)
@@ -151,6 +166,20 @@ func (r *reloads) count(outcome string) {
 func (r *reloads) ConnectionReloaded(_, now *connection.Info) {
 	r.count("used")
 	r.logger.Info("The connection string was read again", zap.String("destination", r.destination), zap.String("endpoint", now.Endpoint()))
+	for _, note := range now.Notes() {
+		r.logger.Warn("About the connection string: "+note, zap.String("destination", r.destination))
+	}
+	r.warnOfAudience(now)
+}
+
+// warnOfAudience says that the tokens are not those that the endpoint takes. Only its 401 could tell otherwise.
+func (r *reloads) warnOfAudience(now *connection.Info) {
+	if r.scope == "" {
+		return
+	}
+	if note := now.Mismatch(r.scope); note != "" {
+		r.logger.Warn("About the tokens: "+note, zap.String("destination", r.destination))
+	}
 }
 
 // ConnectionKept counts one that cannot be used.

@@ -66,7 +66,7 @@ func newSignalExporter(
 }
 
 func newOutlet(s *shared, d *destination, signal string) (*outlet, error) {
-	o := &outlet{shared: s, destination: d, signal: signal, counters: newCounters(s.telemetry, s.logger, d.name, signal)}
+	o := &outlet{shared: s, destination: d, signal: signal, counters: newCounters(s.telemetry, s.logger, d, signal)}
 	mapper, err := newMapper(s, o.counters)
 	if err != nil {
 		return nil, prefix("mapping::", err)
@@ -85,6 +85,7 @@ func newMapper(s *shared, c *counters) (*mapping.Mapper, error) {
 // build makes the chain of queue, batching and retry.
 func (o *outlet) build(ctx context.Context, set exporter.Settings) error {
 	cfg := o.shared.cfg
+	set.Logger = calm(set.Logger, cfg.persistent())
 	// The queue on disk and the metrics of the chain go by the ID. No user can write a '+' into one.
 	if o.destination.route != nil {
 		set.ID = component.NewIDWithName(set.ID.Type(), set.ID.Name()+"+"+o.destination.name)

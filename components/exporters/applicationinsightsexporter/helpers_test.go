@@ -289,6 +289,13 @@ func (d *disk) kill() *disk {
 	return other
 }
 
+// setFail makes all operations fail from now on, or work again.
+func (d *disk) setFail(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.fail = err
+}
+
 // each calls f with every stored batch and stores what it returns.
 func (d *disk) each(f func([]byte) []byte) int {
 	d.mu.Lock()

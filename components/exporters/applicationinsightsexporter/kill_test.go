@@ -55,7 +55,8 @@ func TestNothingIsLostOverKills(t *testing.T) {
 	random := rand.New(rand.NewPCG(7, 8))
 	endpoint := ingestiontest.Start(t, ingestiontest.Config{})
 	stored := newDisk()
-	settings := []keys{quick, briefly, onDisk, to(endpoint), {"timeout": "100ms", "sending_queue": keys{"num_consumers": 2}}}
+	// Long enough that no request runs into it on a busy machine: each would be stored and sent again.
+	settings := []keys{quick, briefly, onDisk, to(endpoint), {"timeout": "2s", "sending_queue": keys{"num_consumers": 2}}}
 	next := 0
 	for range rounds {
 		for range random.IntN(6) {

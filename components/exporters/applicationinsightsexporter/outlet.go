@@ -59,6 +59,9 @@ type outlet struct {
 	// density is how many bytes of JSON a span, record or point became on average, as of late.
 	density atomic.Int64
 
+	// phantoms says that the storage refused a batch, which the queue counts all the same.
+	phantoms atomic.Bool
+
 	pending  pending
 	stopping atomic.Bool
 	// stopped ends when requests in flight have had their time.
@@ -86,7 +89,20 @@ func take(ctx context.Context) (xexporterhelper.Request, error) {
 
 // offer puts items into the queue. An error says that the queue did not take them.
 func (o *outlet) offer(ctx context.Context, b *items.Batch) error {
-	return o.consume(context.WithValue(ctx, carrierKey{}, &carrier{batch: b}))
+	err := o.consume(context.WithValue(ctx, carrierKey{}, &carrier{batch: b}))
+	switch {
+	case err == nil || !o.shared.cfg.persistent():
+	case !errors.Is(err, exporterhelper.ErrQueueIsFull) && ctx.Err() == nil:
+		o.phantoms.Store(true)
+	case o.phantoms.Swap(false):
+		// The collector's queue counts what the storage refused as if it were there, until it reads up to its end. A queue
+		// full of nothing has no reason to read, and would refuse everything for good. A batch without items, which has no
+		// size, gives it one; it is read as nothing.
+		if o.consume(context.WithValue(context.WithoutCancel(ctx), carrierKey{}, &carrier{batch: &items.Batch{}})) != nil {
+			o.phantoms.Store(true)
+		}
+	}
+	return err
 }
 
 // errOverflow is of telemetry that is too large to be queued whole.
@@ -153,6 +169,9 @@ func (o *outlet) push(ctx context.Context, r xexporterhelper.Request) error {
 	defer context.AfterFunc(o.stopped, cancel)()
 
 	result := o.sender.Send(ctx, req.batch)
+	for _, i := range result.Struck {
+		req.batch.Strike(i)
+	}
 	left, err := result.Left, result.Err
 	if buried := o.buryDead(ctx, req.batch, result.Dead); buried != nil {
 		for _, d := range result.Dead {
@@ -173,13 +192,13 @@ func (o *outlet) push(ctx context.Context, r xexporterhelper.Request) error {
 
 // keep sees to it that what an attempt left is sent again, or set aside if nobody will.
 func (o *outlet) keep(ctx context.Context, req *request, err error, delay time.Duration) error {
-	if req.rest != nil && o.putBack(ctx, req.rest) {
-		o.pending.remove(req)
-		return nil
-	}
 	rest := req.rest
 	if rest == nil {
 		rest = req.batch
+	}
+	if (o.shared.cfg.persistent() && req.rest != nil || o.stumbles(rest, err)) && o.putBack(ctx, rest) {
+		o.pending.remove(req)
+		return nil
 	}
 	if why := o.lastAttempt(req); why != "" {
 		o.pending.remove(req)
@@ -196,13 +215,25 @@ func (o *outlet) keep(ctx context.Context, req *request, err error, delay time.D
 	return err
 }
 
-// putBack stores what is left of a request anew in a queue on disk, and says whether that worked. The request itself, of
-// which a part was accepted, is deleted then; if the process ends before the next attempt, nothing of that part is sent
-// again.
-func (o *outlet) putBack(ctx context.Context, rest *items.Batch) bool {
-	if !o.shared.cfg.persistent() {
+// stumbles says whether what is left may be items that the endpoint stumbles over. They go to the end of the queue: if
+// each consumer held some, nothing else would be sent, and nobody could tell such items from an endpoint that is down.
+func (o *outlet) stumbles(rest *items.Batch, err error) bool {
+	var failure *delivery.Failure
+	if o.stopping.Load() || o.lastAttempt(&request{}) != "" || !errors.As(err, &failure) {
 		return false
 	}
+	switch failure.Cause {
+	case delivery.CauseNetwork, delivery.CauseTimeout, delivery.CauseUnavailable, delivery.CauseUnreadable:
+		return rest.Len() == 1 || rest.Struck()
+	default:
+		return false
+	}
+}
+
+// putBack puts what is left of a request into the queue anew, and says whether that worked. With a queue on disk it is
+// stored before the request itself, of which a part was accepted, is deleted; if the process ends before the next attempt,
+// nothing of that part is sent again.
+func (o *outlet) putBack(ctx context.Context, rest *items.Batch) bool {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), putBackTimeout)
 	defer cancel()
 	// The collector's own counter of sent items counts the sources of a request when it is done, as these were already.
@@ -304,7 +335,7 @@ func (o *outlet) shutdown(ctx context.Context) error {
 		// It never started, so nothing is in the queue. Its metrics end here.
 		return o.queue.Shutdown(ctx)
 	}
-	timer := time.AfterFunc(o.shared.cfg.ShutdownTimeout, o.stop)
+	timer := time.AfterFunc(o.shared.grace(), o.stop)
 	defer timer.Stop()
 	// With a queue on disk, what waits for its next attempt stays there. In memory, the queue is emptied with one attempt
 	// each, and what waited is handed back here.

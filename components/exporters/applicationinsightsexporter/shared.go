@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/config/configauth"
 	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/otel/attribute"
@@ -35,6 +36,8 @@ type destination struct {
 	route  *RouteConfig // nil for the exporter's own connection string
 	source *connection.Source
 	target *delivery.Destination
+	// pauses is what the log was told of.
+	pauses pauseLog
 }
 
 // letterStore keeps dead letters. It is a [*deadletter.Store].
@@ -61,6 +64,28 @@ type shared struct {
 	startErr error
 	outlets  []*outlet
 	clients  []*http.Client
+	// stopBy is when requests under way have had their time, once a signal was told to stop.
+	stopBy time.Time
+}
+
+// leastGrace is what the requests of each signal get at least, if the signals before it used up the time.
+const leastGrace = time.Second
+
+// grace returns how long requests under way may take when a signal stops. The collector stops the signals one after the
+// other. With the queue on disk they share the time, because an orchestrator's patience ends after half a minute, and
+// what is not done then is done after the next start. What is in memory is done now or never.
+func (s *shared) grace() time.Duration {
+	timeout := s.cfg.ShutdownTimeout
+	if !s.cfg.persistent() {
+		return timeout
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	if s.stopBy.IsZero() {
+		s.stopBy = now.Add(timeout)
+	}
+	return max(min(leastGrace, timeout), s.stopBy.Sub(now))
 }
 
 func newShared(cfg *Config, set exporter.Settings) (*shared, error) {
@@ -126,7 +151,8 @@ func (s *shared) connect(ctx context.Context, host component.Host, d *destinatio
 	}
 	settings.Interval = cfg.ConnectionStringInterval
 	settings.Options = connection.Options{AllowPlainHTTP: cfg.AllowPlainHTTP}
-	settings.Observer = &reloads{telemetry: s.telemetry, logger: s.logger, destination: d.name}
+	watcher := &reloads{telemetry: s.telemetry, logger: s.logger, destination: d.name, scope: scopeOf(client.Auth, host)}
+	settings.Observer = watcher
 	source, err := connection.New(settings)
 	if err != nil {
 		where := "connection_string"
@@ -153,10 +179,22 @@ func (s *shared) connect(ctx context.Context, host component.Host, d *destinatio
 	for _, note := range source.Current().Notes() {
 		s.logger.Warn("About the connection string: "+note, zap.String("destination", d.name))
 	}
+	watcher.warnOfAudience(source.Current())
 	s.logger.Info("Items go to Application Insights", zap.String("destination", d.name), zap.String("endpoint", source.Current().Endpoint()))
 	d.source, d.target = source, target
 	source.Start()
 	return nil
+}
+
+// scopeOf is what the tokens of an authenticator are for; empty if there is none, or it does not tell, as those of others.
+func scopeOf(auth configoptional.Optional[configauth.Config], host component.Host) string {
+	if !auth.HasValue() {
+		return ""
+	}
+	if scoped, ok := host.GetExtensions()[auth.Get().AuthenticatorID].(interface{ Scope() string }); ok {
+		return scoped.Scope()
+	}
+	return ""
 }
 
 // close ends what the signals share, after the last of them.

@@ -23,6 +23,10 @@ const (
 	minBatchBytes = 128 << 10
 	maxBatchBytes = 64 * mebibyte
 	maxBatchItems = 64_000
+	// maxConsumers bounds the memory: each has a batch under way.
+	maxConsumers = 256
+	// leastDuration is less than any wait in earnest: a number without a unit is nanoseconds.
+	leastDuration = time.Millisecond
 )
 
 // routeName is what names files on every system and labels metrics without quoting.
@@ -36,9 +40,11 @@ func (c *Config) validateClient() error {
 	if c.ClientConfig.Compression.IsCompressed() {
 		errs = append(errs, errors.New("compression: is not taken, bodies are compressed with gzip always; see compression_level"))
 	}
-	if c.ClientConfig.Timeout <= 0 {
-		errs = append(errs, fmt.Errorf("timeout: %s would wait without end for an endpoint that hangs; write a duration such as 30s",
-			c.ClientConfig.Timeout))
+	switch timeout := c.ClientConfig.Timeout; {
+	case timeout <= 0:
+		errs = append(errs, fmt.Errorf("timeout: %s would wait without end for an endpoint that hangs; write a duration such as 30s", timeout))
+	case timeout < leastDuration:
+		errs = append(errs, fmt.Errorf("timeout: %s is too short for any answer; write a duration with its unit, such as 30s", timeout))
 	}
 	return errors.Join(errs...)
 }
@@ -55,6 +61,9 @@ func (c *Config) validateQueue() error {
 	if !q.Batch.HasValue() {
 		errs = append(errs, errors.New("sending_queue::batch: cannot be switched off; a request for each batch of a sender costs more than it saves"))
 		return errors.Join(errs...)
+	}
+	if q.NumConsumers < 1 || q.NumConsumers > maxConsumers {
+		errs = append(errs, fmt.Errorf("sending_queue::num_consumers: %d is not from 1 to %d", q.NumConsumers, maxConsumers))
 	}
 	b := q.Batch.Get()
 	if len(b.Partition.MetadataKeys) > 0 {
@@ -76,9 +85,12 @@ func (c *Config) validateQueue() error {
 
 func (c *Config) validateRetry() error {
 	r := &c.RetryConfig
-	if r.InitialInterval <= 0 || r.MaxInterval < r.InitialInterval {
-		return fmt.Errorf("retry_on_failure: initial_interval %s and max_interval %s are no pair; write a positive duration, and one that is not shorter",
+	if r.InitialInterval < leastDuration || r.MaxInterval < r.InitialInterval {
+		return fmt.Errorf("retry_on_failure: initial_interval %s and max_interval %s are no pair; write a duration with its unit, 1ms at least, and one that is not shorter",
 			r.InitialInterval, r.MaxInterval)
+	}
+	if r.Multiplier < 1 {
+		return fmt.Errorf("retry_on_failure::multiplier: %v would make each wait shorter than the one before; write 1.5", r.Multiplier)
 	}
 	if !c.persistent() {
 		return nil

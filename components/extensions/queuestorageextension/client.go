@@ -52,6 +52,9 @@ type client struct {
 	copied []byte
 	buffer []byte
 	warned time.Time
+	// gone says that the file was removed under the client, as of looked.
+	gone   bool
+	looked time.Time
 	// fault, of tests, fails a transaction.
 	fault func() error
 }

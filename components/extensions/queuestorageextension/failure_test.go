@@ -198,3 +198,33 @@ func TestUnreadableDiskKeepsTheItem(t *testing.T) {
 	assert.Len(t, drain(t, ours(t, tel, config(dir))).got, 50)
 	assert.Zero(t, counted(t, tel, "damaged_values"))
 }
+
+// A file that somebody removes while it is in use takes nothing new, since that would be gone with the process. What waits
+// can still be read.
+func TestAFileThatIsRemovedTakesNothing(t *testing.T) {
+	for name, remove := range map[string]func(dir, path string) error{
+		"directory": func(dir, _ string) error { return os.RemoveAll(dir) },
+		"file":      func(_, path string) error { return os.Remove(path) },
+		"replaced":  func(_, path string) error { return os.Rename(path, path+".old") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "queues")
+			require.NoError(t, os.Mkdir(dir, 0o700))
+			s := ours(t, nil, config(dir))
+			c := queueClient(t, s)
+			require.NoError(t, c.Set(t.Context(), "0", []byte("kept")))
+			require.NoError(t, remove(dir, c.(*client).path))
+			if name == "replaced" {
+				require.NoError(t, os.WriteFile(c.(*client).path, nil, 0o600))
+			}
+			require.Eventually(t, func() bool {
+				return c.Set(t.Context(), "1", []byte("lost")) != nil
+			}, wait, wait/1000)
+			assert.ErrorContains(t, c.Set(t.Context(), "2", []byte("lost")), "restart the collector")
+			got, err := c.Get(t.Context(), "0")
+			require.NoError(t, err)
+			assert.Equal(t, "kept", string(got))
+			require.NoError(t, c.Delete(t.Context(), "0"))
+		})
+	}
+}

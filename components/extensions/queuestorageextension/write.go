@@ -42,8 +42,30 @@ func sortNumbers(numbers []uint64) { slices.Sort(numbers) }
 
 func isDamage(err error) bool { return errors.Is(err, boltfile.ErrDamaged) }
 
+// removed says whether the file is not there any more under its name, by an answer of at most askAgain ago. What is
+// written to such a file is gone with the process, though every write succeeds.
+func (c *client) removed() bool {
+	if c.db == nil || c.handle == nil {
+		return false
+	}
+	if now := c.ext.now(); c.looked.IsZero() || now.Sub(c.looked) >= askAgain || now.Before(c.looked) {
+		c.looked = now
+		mine, err := c.handle.Stat()
+		if err != nil {
+			return c.gone
+		}
+		named, err := os.Stat(c.path)
+		c.gone = errors.Is(err, os.ErrNotExist) || err == nil && !os.SameFile(mine, named)
+	}
+	return c.gone
+}
+
 // admit says whether there is room for a new value of a size.
 func (c *client) admit(size int64) error {
+	if c.removed() {
+		c.count.refused(reasonWriteFailed)
+		return fmt.Errorf("%s was removed or replaced while in use, so nothing new is taken: what waits is still sent; restart the collector then", c.path)
+	}
 	if limit := c.ext.config.MaxMiB * mib; limit > 0 && c.ext.total.Load()+size > limit {
 		c.count.refused(reasonMaxSize)
 		return fmt.Errorf("%w: %d MiB wait, 'max_mib' of queue_storage allows for no more", storage.ErrStorageFull, c.ext.total.Load()/mib)

@@ -23,9 +23,11 @@ type Info struct {
 	key       string
 	ingestion string
 	audience  string
-	region    string
-	app       string
-	notes     []string
+	// named says that the string itself has the audience, and certain that it is known at all and not just the usual one.
+	named, certain bool
+	region         string
+	app            string
+	notes          []string
 }
 
 // InstrumentationKey is the key that goes into each envelope as iKey. It needs no escaping in JSON. Never log it.
@@ -48,7 +50,7 @@ func (i *Info) ApplicationID() string { return i.app }
 func (i *Info) Audience() string { return i.audience }
 
 // Scope is the scope to ask Entra ID for, made of [Info.Audience].
-func (i *Info) Scope() string { return strings.TrimSuffix(i.audience, "/") + "/.default" }
+func (i *Info) Scope() string { return strings.TrimSuffix(i.audience, "/") + scopeEnd }
 
 // Notes are what is odd about the string and no error, one sentence each.
 func (i *Info) Notes() []string { return i.notes }

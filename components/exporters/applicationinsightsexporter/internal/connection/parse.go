@@ -185,7 +185,7 @@ func (i *Info) locate(values map[string]string, o Options) error {
 // entitle finds what tokens are issued for.
 func (i *Info) entitle(audience string) error {
 	if audience == "" {
-		i.audience = audienceOf(i.ingestion)
+		i.audience, i.certain = audienceOf(i.ingestion)
 		return nil
 	}
 	u, err := url.Parse(audience)
@@ -193,19 +193,19 @@ func (i *Info) entitle(audience string) error {
 	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return errors.New("AADAudience of the connection string must be a URL, such as https://monitor.azure.com")
 	}
-	i.audience = audience
+	i.audience, i.named, i.certain = audience, true, true
 	return nil
 }
 
 // audienceOf is the audience of the cloud that an endpoint belongs to. Endpoints elsewhere, such as a stand-in, have
-// that of the public cloud.
-func audienceOf(ingestion string) string {
+// that of the public cloud, and false.
+func audienceOf(ingestion string) (string, bool) {
 	u, err := url.Parse(ingestion)
 	if err != nil {
-		return azuredomain.Public.Audience()
+		return azuredomain.Public.Audience(), false
 	}
-	cloud, _ := azuredomain.CloudOf(u.Hostname())
-	return cloud.Audience()
+	cloud, known := azuredomain.CloudOf(u.Hostname())
+	return cloud.Audience(), known
 }
 
 // endpoint checks a URL and takes the slashes off its end. It does not show what it refuses: a damaged string may have

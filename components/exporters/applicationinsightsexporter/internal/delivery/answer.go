@@ -191,6 +191,13 @@ func ruleAll(errs []*itemError) ruling {
 	return first
 }
 
+// foreign says whether the body of a success is something that the ingestion service does not answer: it answers with an
+// object, and nothing else. What is empty, or a report that was cut off, may be from there.
+func foreign(body []byte) bool {
+	body = bytes.TrimSpace(body)
+	return len(body) > 0 && body[0] != '{'
+}
+
 // looksLikePage says whether an answer is a page for people: of a login, a proxy, or another server altogether.
 func looksLikePage(header http.Header, body []byte) bool {
 	return strings.HasPrefix(strings.ToLower(header.Get("Content-Type")), "text/html") ||

@@ -57,7 +57,7 @@ func TestReports(t *testing.T) {
 		"too long":                      {206, report("3", "3") + strings.Repeat(" ", 1<<20), uncertain},
 		"200, all":                      {200, report("3", "3"), "accepted 3, sampled out 0, left [], uncertain 0"},
 		"200 without counts":            {200, `{}`, "accepted 3, sampled out 0, left [], uncertain 0"},
-		"200, not JSON":                 {200, `OK`, "accepted 3, sampled out 0, left [], uncertain 0"},
+		"200, not JSON":                 {200, `OK`, uncertain},
 		"200, nothing received":         {200, report("0", "0"), uncertain},
 		"200, one refused":              {200, report("3", "2", itemFault(0, 400, "a")), "accepted 2, sampled out 0, left [], uncertain 0, dead 0 invalid 400"},
 		"200, bad index":                {200, report("3", "2", itemFault(3, 400, "a")), uncertain},

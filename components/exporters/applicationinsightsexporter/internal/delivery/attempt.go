@@ -28,8 +28,9 @@ type scratch struct {
 
 // mark is what is known of an item.
 type mark struct {
-	fate      fate
-	uncertain bool
+	fate fate
+	// uncertain counts the requests that carried the item with the outcome unknown.
+	uncertain uint8
 }
 
 // attempt is one call of Send. It decides about each item once: what is decided stays so, and what is not decided at the
@@ -44,6 +45,9 @@ type attempt struct {
 	flight span
 	// searches counts the requests that look for what the endpoint does not like about a larger one.
 	searches int
+	evidence
+	// struck are items that were left because they failed alone.
+	struck []int
 	// proven says that the ingestion service, and nobody else, answered during this attempt.
 	proven bool
 
@@ -93,9 +97,11 @@ func (a *attempt) leave(index int, cause Cause) {
 // doubt says that items were sent with the outcome unknown.
 func (a *attempt) doubt(part span) {
 	for _, i := range a.order[part.from:part.to] {
-		a.fates[i].uncertain = true
+		a.fates[i].doubt()
 	}
 }
+
+func (m *mark) doubt() { m.uncertain = min(m.uncertain, 254) + 1 }
 
 // stop leaves all that is not decided.
 func (a *attempt) stop(failure *Failure) bool {
@@ -111,6 +117,7 @@ func (a *attempt) fail(cause Cause, status int, format string, args ...any) *Fai
 // sort sets aside what is not to be sent.
 func (a *attempt) sort() {
 	oldest, known := a.d.clock.oldest(a.d.settings.Now())
+	var struck []int32
 	for i := range a.fates {
 		item := a.batch.Item(i)
 		switch {
@@ -121,12 +128,19 @@ func (a *attempt) sort() {
 			a.bury(i, ReasonUnreadable, 0, "the item is not one line with a JSON object")
 		case known && item.Time.Before(oldest) && item.Time.Unix() > 0:
 			a.bury(i, ReasonTooOld, 0, a.withSkew("the item is older than the 48 hours that the endpoint takes, by the clock of the endpoint"))
+		case item.Strikes > 0:
+			struck = append(struck, int32(i))
 		default:
 			a.order = append(a.order, int32(i))
 		}
 	}
-	if len(a.order) > 0 {
-		a.stack = append(a.stack, span{0, len(a.order)})
+	// What failed alone comes last, in requests of its own, so that nothing else fails with it.
+	fresh := len(a.order)
+	a.order = append(a.order, struck...)
+	for _, part := range []span{{fresh, len(a.order)}, {0, fresh}} {
+		if part.from < part.to {
+			a.stack = append(a.stack, part)
+		}
 	}
 }
 
@@ -184,10 +198,17 @@ func (a *attempt) request(p *pass, info *connection.Info) bool {
 	settings := &a.d.settings
 	limit := limits{items: settings.MaxItems, bytes: a.d.sizes.apply(settings.MaxBodyBytes, settings.Now())}
 	if p.probe {
-		limit.items = min(limit.items, probeItems)
+		limit.items = min(limit.items, p.items)
 	}
 	part := a.stack[len(a.stack)-1]
 	a.stack = a.stack[:len(a.stack)-1]
+	if p.probe && a.batch.Failed() != 0 {
+		// Other items than the last time: if it is those that the endpoint stumbles over, the destination is not down.
+		if from := part.from + int(settings.Random()*float64(part.to-part.from)); from > part.from {
+			a.stack = append(a.stack, span{part.from, from})
+			part.from = from
+		}
+	}
 	body, count, size := a.d.press.pack(a.batch, a.order[part.from:part.to], keyPrefix(info.InstrumentationKey()), limit)
 	defer body.release()
 	if rest := (span{part.from + count, part.to}); rest.from < rest.to {
@@ -225,14 +246,13 @@ func (a *attempt) key() string {
 
 // finish counts the fates.
 func (a *attempt) finish() Result {
-	r := Result{Dead: a.dead, Answer: a.answer}
+	slices.Sort(a.struck)
+	r := Result{Dead: a.dead, Struck: a.struck, Answer: a.answer}
 	var accepted [kinds]int
 	pending := 0
 	for i := range a.fates {
 		m := a.fates[i]
-		if m.uncertain {
-			r.Uncertain++
-		}
+		r.Uncertain += int(m.uncertain)
 		switch m.fate {
 		case fateAccepted:
 			r.Accepted++

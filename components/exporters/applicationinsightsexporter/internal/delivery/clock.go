@@ -59,12 +59,17 @@ func (c *serverClock) skew() (time.Duration, bool) {
 	return c.skewLocked(), true
 }
 
-// oldest returns the time before which items are too old for certain; false if the clock of the endpoint is unknown.
+// oldest returns the time before which items are too old for certain, by both clocks; false if that of the endpoint is
+// unknown. One answer with a wrong Date must not keep items from being sent: there would be no other answer to learn from.
 func (c *serverClock) oldest(now time.Time) (time.Time, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.known {
 		return time.Time{}, false
 	}
-	return c.server.Add(now.Sub(c.local)).Add(-ai.MaxItemAge - ageMargin), true
+	server := c.server.Add(now.Sub(c.local))
+	if now.Before(server) {
+		server = now
+	}
+	return server.Add(-ai.MaxItemAge - ageMargin), true
 }

@@ -22,8 +22,11 @@ type Result struct {
 	Left []int
 	// Dead are the items that can never be delivered, ascending by index.
 	Dead []Dead
-	// Uncertain is the number of items, of those above, that were sent with the outcome unknown. Those of them that are
-	// sent again may be stored twice. It is not a fate of its own.
+	// Struck are those of Left that failed when they were sent alone, while others passed, ascending. Who sends them again
+	// should tell by [items.Batch.Strike]: they are then sent apart, and given up after some time.
+	Struck []int
+	// Uncertain is how often an item, of those above, was sent with the outcome unknown. If it is sent again, it may be
+	// stored once more each time. It is not a fate of its own.
 	Uncertain int
 	// Err says why items are left, in words for an operator: never with a key or a token. It is nil if and only if Left is
 	// empty. Its chain holds a [*Failure].
@@ -56,6 +59,8 @@ const (
 	ReasonNotFinite = "not_finite"
 	// ReasonInvalid is an item that the endpoint refuses for what stands in it.
 	ReasonInvalid = "invalid"
+	// ReasonRefused is an item that made requests fail again and again, without a word on why, while others passed.
+	ReasonRefused = "refused"
 	// ReasonUnreadable is an item that was damaged in the queue.
 	ReasonUnreadable = "unreadable"
 )
@@ -142,8 +147,10 @@ type Observer interface {
 	Uncertain(count int)
 	// Retried counts the items left by their cause.
 	Retried(cause Cause, count int)
-	// Blocked is called when the destination becomes blocked, for this long.
-	Blocked(cause Cause, delay time.Duration)
+	// Blocked is called when the destination becomes blocked, or stays so after a probe, for this long, and why.
+	Blocked(failure *Failure, delay time.Duration)
+	// Opened is called when a request brought something again, with how long the destination was blocked.
+	Opened(blocked time.Duration)
 	// ClockSkew is called when the clocks of this machine and of the endpoint turn out to differ by more than
 	// [Settings.ClockSkew], again when that ends, and when it changes by as much. Positive: the endpoint's is ahead.
 	ClockSkew(skew time.Duration)
@@ -168,7 +175,10 @@ func (Ignore) Uncertain(int) {}
 func (Ignore) Retried(Cause, int) {}
 
 // Blocked does nothing.
-func (Ignore) Blocked(Cause, time.Duration) {}
+func (Ignore) Blocked(*Failure, time.Duration) {}
+
+// Opened does nothing.
+func (Ignore) Opened(time.Duration) {}
 
 // ClockSkew does nothing.
 func (Ignore) ClockSkew(time.Duration) {}

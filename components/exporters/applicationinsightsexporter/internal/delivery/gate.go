@@ -10,8 +10,12 @@ import (
 	"github.com/otelcol-mesh/otelcol-mesh/components/exporters/applicationinsightsexporter/internal/connection"
 )
 
-// probeItems is how many items a probe sends. Little is lost, and little can be stored twice, if it fails as well.
+// probeItems is how many items a probe sends at first; each that fails halves it. Little can be stored twice if it fails
+// as well.
 const probeItems = 64
+
+// unasked is how many times the longest back-off a block is told of after its end, if no request comes.
+const unasked = 2
 
 type gateState uint8
 
@@ -48,6 +52,8 @@ type pass struct {
 	info  *connection.Info
 	epoch uint64
 	probe bool
+	// items is how many a probe may send.
+	items int
 	done  bool
 }
 
@@ -72,7 +78,7 @@ func (g *gate) enter(ctx context.Context, info *connection.Info) (*pass, *Failur
 				return nil, failure, wait
 			}
 			g.state, g.probe = gateProbing, make(chan struct{})
-			p := &pass{gate: g, info: info, epoch: g.epoch, probe: true}
+			p := &pass{gate: g, info: info, epoch: g.epoch, probe: true, items: max(1, probeItems>>min(30, max(0, g.failures-1)))}
 			g.mu.Unlock()
 			return p, nil, 0
 		default:
@@ -107,10 +113,10 @@ func (g *gate) endProbeLocked() {
 	}
 }
 
-// succeed says that the endpoint works.
-func (p *pass) succeed() {
+// succeed says that the endpoint works. It returns how long it was blocked, if this ends a block.
+func (p *pass) succeed() (blocked time.Duration) {
 	if p.done {
-		return
+		return 0
 	}
 	p.done = true
 	g := p.gate
@@ -118,8 +124,13 @@ func (p *pass) succeed() {
 	defer g.mu.Unlock()
 	// A success that began before the block is older news than the block.
 	if p.epoch == g.epoch {
-		g.openLocked(g.settings.Now())
+		now := g.settings.Now()
+		if g.state != gateOpen {
+			blocked = max(1, now.Sub(g.since))
+		}
+		g.openLocked(now)
 	}
+	return blocked
 }
 
 // release says that nothing was found out about the endpoint. Another request takes the place of the probe.
@@ -137,7 +148,8 @@ func (p *pass) release() {
 	}
 }
 
-// block keeps the requests that follow away for a time, or with 0 for that of the back-off, and returns how long.
+// block keeps the requests that follow away for a time, or with 0 for that of the back-off. It returns how long, if that
+// is news.
 func (p *pass) block(failure *Failure, delay time.Duration) time.Duration {
 	g := p.gate
 	g.mu.Lock()
@@ -151,9 +163,10 @@ func (p *pass) block(failure *Failure, delay time.Duration) time.Duration {
 		// The block is known already. Only what the endpoint asked for can make it longer.
 		if until := now.Add(delay); g.state == gateBlocked && until.After(g.until) {
 			g.until, g.failure = until, failure
+			return delay
 		}
 		if g.state != gateOpen || delay == 0 {
-			return max(0, g.until.Sub(now))
+			return 0
 		}
 	}
 	g.failures++
@@ -192,8 +205,13 @@ func (g *gate) remaining() time.Duration {
 func (g *gate) look() (cause Cause, since, until time.Time, total time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	now := g.settings.Now()
 	if g.state == gateOpen {
 		return "", time.Time{}, time.Time{}, g.total
 	}
-	return g.failure.Cause, g.since, g.until, g.total + max(0, g.settings.Now().Sub(g.since))
+	if end := g.until.Add(unasked * g.settings.MaxBackoff); g.state == gateBlocked && now.After(end) {
+		// Nothing came since that could have found out whether it is back: nobody knows, and nobody waits.
+		return "", time.Time{}, time.Time{}, g.total + max(0, g.until.Sub(g.since))
+	}
+	return g.failure.Cause, g.since, g.until, g.total + max(0, now.Sub(g.since))
 }

@@ -11,12 +11,16 @@ import (
 	"time"
 
 	"github.com/otelcol-mesh/otelcol-mesh/components/exporters/applicationinsightsexporter/internal/connection"
+	"github.com/otelcol-mesh/otelcol-mesh/components/exporters/applicationinsightsexporter/internal/items"
 	ai "github.com/otelcol-mesh/otelcol-mesh/internal/appinsights"
 )
 
 // maxSearches is how many requests of one attempt may look for a poison item, or for a size that passes. The next
 // attempt goes on: each isolates some.
 const maxSearches = 64
+
+// maxStrikes is how often an item fails alone, at least, before it is given up.
+const maxStrikes = items.MaxStrikes
 
 // verdict is the answer to one request, and what it takes to judge it.
 type verdict struct {
@@ -93,7 +97,14 @@ func (v *verdict) block(failure *Failure, delay time.Duration) bool {
 
 func (v *verdict) shut(failure *Failure, delay time.Duration) {
 	if delay = v.pass.block(failure, delay); delay > 0 {
-		v.s.observer.Blocked(failure.Cause, delay)
+		v.s.observer.Blocked(failure, delay)
+	}
+}
+
+// succeed opens the gate.
+func (v *verdict) succeed() {
+	if blocked := v.pass.succeed(); blocked > 0 {
+		v.s.observer.Opened(blocked)
 	}
 }
 
@@ -104,7 +115,8 @@ func (v *verdict) asked() time.Duration {
 
 // unanswered judges a request without an answer.
 func (v *verdict) unanswered() bool {
-	if v.reached && !notSent(v.err) {
+	arrived := v.reached && !notSent(v.err)
+	if arrived {
 		v.doubt(v.part)
 	}
 	if errors.Is(v.ctx.Err(), context.Canceled) {
@@ -119,6 +131,13 @@ func (v *verdict) unanswered() bool {
 	}
 	f := v.fail(cause, 0, "%s", what+v.host+": "+v.clean(v.err.Error()))
 	f.Err, f.Hint = v.err, HintError(v.err)
+	if cause == CauseTimeout && arrived {
+		// Less may be done in time; and if it is stored all the same, less is stored again.
+		v.d.sizes.slow(v.size / 2)
+	}
+	if arrived && v.sent() > 0 {
+		return v.trouble(f)
+	}
 	return v.block(f, 0)
 }
 
@@ -127,6 +146,7 @@ func (v *verdict) refused() bool {
 	cause, delay, unknown := v.table()
 	if unknown {
 		v.doubt(v.part)
+		return v.trouble(v.failure(cause, v.said()))
 	}
 	return v.block(v.failure(cause, v.said()), delay)
 }
@@ -194,8 +214,7 @@ func (v *verdict) search() bool {
 	if v.searches++; v.searches > maxSearches {
 		return v.stop(v.failure(CauseUnfinished, fmt.Sprintf("%s; after %d requests the search for the items it refuses goes on with the next attempt", v.said(), maxSearches)))
 	}
-	middle := v.part.from + v.sent()/2
-	v.stack = append(v.stack, span{middle, v.part.to}, span{v.part.from, middle})
+	v.halve()
 	return true
 }
 
@@ -218,7 +237,7 @@ func (v *verdict) single(reason string) bool {
 		f.Hint = "check IngestionEndpoint of the connection string, and proxies on the way: no item is given up for such an answer"
 		return v.block(f, v.settings().HoldDelay)
 	}
-	v.pass.succeed()
+	v.succeed()
 	v.bury(int(v.order[v.part.from]), reason, v.status, v.said())
 	return true
 }

@@ -32,6 +32,8 @@ func (v *verdict) reported() bool {
 		return v.badRequest()
 	case believed == trustNothing:
 		return v.unreadable("names items that were not sent")
+	case believed == trustErrors && len(errs) == 0:
+		return v.unreadable("has numbers that contradict each other")
 	default:
 		return v.apply(believed, errs)
 	}
@@ -39,9 +41,9 @@ func (v *verdict) reported() bool {
 
 // plainSuccess judges 200 without a report: all is accepted, unless it is a page that somebody else answers everything with.
 func (v *verdict) plainSuccess() bool {
-	if looksLikePage(v.header, v.body) {
+	if looksLikePage(v.header, v.body) || (v.broken == nil && !v.long && foreign(v.body)) {
 		v.doubt(v.part)
-		f := v.failure(CauseConfiguration, v.host+" answered 200 with a page for people: something on the way answers for the endpoint")
+		f := v.failure(CauseConfiguration, v.host+" answered 200 with what is no answer of the ingestion service: something on the way answers for it")
 		f.Hint = "check IngestionEndpoint of the connection string, and proxies and login pages on the way"
 		return v.block(f, v.settings().HoldDelay)
 	}
@@ -53,7 +55,7 @@ func (v *verdict) unreadable(what string) bool {
 	if v.status != http.StatusBadRequest {
 		v.doubt(v.part)
 	}
-	return v.block(v.failure(CauseUnreadable, fmt.Sprintf("the answer %d of %s %s: all %d items are sent again", v.status, v.host, what, v.sent())), 0)
+	return v.trouble(v.failure(CauseUnreadable, fmt.Sprintf("the answer %d of %s %s: all %d items are sent again", v.status, v.host, what, v.sent())))
 }
 
 // badRequest judges 400 that does not tell about each item: some item, or the request itself, is at fault.
@@ -102,7 +104,7 @@ func (v *verdict) apply(believed trust, errs map[int][]*itemError) bool {
 
 func (v *verdict) applyOne(index int, r ruling, believed trust, t *tally) {
 	if r.uncertain || believed != trustAll {
-		v.fates[index].uncertain = true
+		v.fates[index].doubt()
 	}
 	switch r.fate {
 	case fateDead:
@@ -136,10 +138,14 @@ func (v *verdict) conclude(t tally) bool {
 	}
 	switch {
 	case t.left < v.sent():
+		v.brought()
 		if asked := v.asked(); asked > 0 {
 			v.shut(v.fail(CauseThrottled, v.status, "%s took the items and asked to wait", v.host), asked)
+		} else if t.left > 0 && t.first.cause == CauseThrottled {
+			// The others passed, but more would only be refused in turn.
+			v.shut(failure, 0)
 		} else {
-			v.pass.succeed()
+			v.succeed()
 		}
 		return true
 	case t.first.cause == CauseConfiguration:

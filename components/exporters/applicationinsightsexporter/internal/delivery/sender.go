@@ -6,6 +6,7 @@ import (
 	"context"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/otelcol-mesh/otelcol-mesh/components/exporters/applicationinsightsexporter/internal/items"
@@ -59,17 +60,20 @@ func (d *Destination) Sender(observer Observer) *Sender {
 	if observer == nil {
 		observer = Ignore{}
 	}
-	return &Sender{destination: d, observer: observer}
+	return &Sender{destination: d, observer: observer, health: health{value: 0.5}}
 }
 
 // Sender sends the batches of one signal to a destination. It is safe for concurrent use.
 type Sender struct {
 	destination *Destination
 	observer    Observer
+	// passes counts the requests that brought something.
+	passes atomic.Uint64
+	health health
 }
 
 // Send makes one attempt at delivering a batch, with as many requests as that takes, and returns the fate of every item.
-// It does not panic, and it does not change the batch. When ctx ends, what was accepted stays accepted, and the rest is
+// It does not panic, and it changes nothing in the batch but its note of failures. When ctx ends, what was accepted stays accepted, and the rest is
 // left. While the destination is blocked it returns at once, but that it waits, until ctx ends, for another Send that
 // finds out whether the destination is back.
 func (s *Sender) Send(ctx context.Context, b *items.Batch) (result Result) {
@@ -95,6 +99,8 @@ type sizeLimit struct {
 	mu    sync.Mutex
 	bytes int
 	until time.Time
+	// timely is the size from which on requests took too long; 0 if none did. quick counts those that passed since.
+	timely, quick int
 }
 
 // sizeMemory is for how long a limit is remembered.
@@ -110,9 +116,42 @@ func (l *sizeLimit) lower(bytes int, now time.Time) {
 	l.until = now.Add(sizeMemory)
 }
 
+// quickEnough is after how many requests that passed in a row a larger size is tried again.
+const quickEnough = 32
+
+// slow says that a request took too long, and what size to try instead. Requests under way together count once.
+func (l *sizeLimit) slow(bytes int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	bytes = max(bytes, minBodyBytes)
+	if l.timely == 0 || bytes < l.timely {
+		l.timely = bytes
+	}
+	l.quick = 0
+}
+
+// passed says that a request was done in time.
+func (l *sizeLimit) passed() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.timely == 0 {
+		return
+	}
+	if l.quick++; l.quick < quickEnough {
+		return
+	}
+	l.quick = 0
+	if l.timely *= 2; l.timely > maxBodyBytes {
+		l.timely = 0
+	}
+}
+
 func (l *sizeLimit) apply(bytes int, now time.Time) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.timely != 0 {
+		bytes = min(bytes, l.timely)
+	}
 	if l.bytes == 0 || !now.Before(l.until) {
 		return bytes
 	}

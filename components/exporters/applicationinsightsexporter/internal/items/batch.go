@@ -6,6 +6,7 @@
 package items
 
 import (
+	"math"
 	"slices"
 	"time"
 )
@@ -53,7 +54,12 @@ type Item struct {
 	Derived bool
 	// Reject is not zero if the item goes to the dead letters and not to the endpoint.
 	Reject Reject
+	// Strikes is how often the item was sent alone and failed while others passed, up to [MaxStrikes].
+	Strikes uint8
 }
+
+// MaxStrikes is the most that Item.Strikes counts.
+const MaxStrikes = 7
 
 // entry is an Item without its text. end is where the text ends in Batch.text; it starts where the one before it ends.
 type entry struct {
@@ -62,6 +68,7 @@ type entry struct {
 	kind    Kind
 	derived bool
 	reject  Reject
+	strikes uint8
 }
 
 // Batch is an ordered set of items. The zero value is empty and ready. It is not safe for concurrent changes.
@@ -74,6 +81,8 @@ type Batch struct {
 	overflowed int
 	// accepted is when the oldest of its items was taken over from the pipeline.
 	accepted time.Time
+	// failed is a note of who sends the batch; see [Batch.Failed].
+	failed uint64
 }
 
 // MaxText is how many bytes of JSON a batch takes. Far more than any sender hands over at once in earnest, it bounds what
@@ -107,7 +116,7 @@ func (b *Batch) SetAccepted(t time.Time) { b.accepted = t }
 // Item returns the item at index i, from 0 to Len()-1.
 func (b *Batch) Item(i int) Item {
 	e := &b.entries[i]
-	return Item{JSON: b.text[b.start(i):e.end:e.end], Time: time.Unix(0, e.nanos), Kind: e.kind, Derived: e.derived, Reject: e.reject}
+	return Item{JSON: b.text[b.start(i):e.end:e.end], Time: time.Unix(0, e.nanos), Kind: e.kind, Derived: e.derived, Reject: e.reject, Strikes: e.strikes}
 }
 
 func (b *Batch) start(i int) uint32 {
@@ -137,17 +146,46 @@ func (b *Batch) End(buffer []byte, i Item) {
 }
 
 func (b *Batch) finish(i Item) {
-	b.entries = append(b.entries, entry{end: uint32(len(b.text)), nanos: i.Time.UnixNano(), kind: i.Kind, derived: i.Derived, reject: i.Reject})
+	b.entries = append(b.entries, entry{end: uint32(len(b.text)), nanos: nanosOf(i.Time), kind: i.Kind, derived: i.Derived, reject: i.Reject, strikes: min(i.Strikes, MaxStrikes)})
 	if !i.Derived {
 		b.sources++
 	}
 }
 
+// nanosOf is the time since 1970; beyond what 64 bits hold, in the years 1677 and 2262, the end that is nearer.
+func nanosOf(t time.Time) int64 {
+	const last = math.MaxInt64 / int64(time.Second)
+	switch seconds := t.Unix(); {
+	case seconds >= last:
+		return math.MaxInt64
+	case seconds <= -last:
+		return math.MinInt64
+	default:
+		return t.UnixNano()
+	}
+}
+
 // Pick returns a batch with the items at these indexes, in that order.
 func (b *Batch) Pick(indexes []int) *Batch {
-	picked := &Batch{accepted: b.accepted, entries: make([]entry, 0, len(indexes))}
+	picked := &Batch{accepted: b.accepted, failed: b.failed, entries: make([]entry, 0, len(indexes))}
 	for _, i := range indexes {
 		picked.Append(b.Item(i))
 	}
 	return picked
 }
+
+// Strike counts one more strike of the item at index i; see Item.Strikes.
+func (b *Batch) Strike(i int) {
+	b.entries[i].strikes = min(b.entries[i].strikes+1, MaxStrikes)
+}
+
+// Struck says whether each of its items has a strike.
+func (b *Batch) Struck() bool {
+	return !slices.ContainsFunc(b.entries, func(e entry) bool { return e.strikes == 0 })
+}
+
+// Failed returns what [Batch.SetFailed] was told last; 0 at first. It is not stored.
+func (b *Batch) Failed() uint64 { return b.failed }
+
+// SetFailed keeps a note of who sends the batch about its last failure.
+func (b *Batch) SetFailed(note uint64) { b.failed = note }

@@ -24,7 +24,7 @@ import (
 //	         uvarint items, uvarint bytes of text, uvarint bytes stored, uint32 CRC-32C of the bytes stored
 //	blocks:  uvarint length of the index; the index; the texts as one zstd frame
 //	index:   per item: uvarint bytes of text, varint time since that of the item before, in ns, byte kind with 0x80 for
-//	         derived, byte reject
+//	         derived and the strikes in 0x70, byte reject
 //
 // A block has its own checksum so that one that is damaged leaves the others readable.
 const (
@@ -34,7 +34,10 @@ const (
 	// items share what they have in common.
 	blockText  = 256 << 10
 	derivedBit = 0x80
-	minHead    = 1 + 4 + 1
+	// strikesShift and MaxStrikes say where the strikes are; the kind has the four bits below.
+	strikesShift = 4
+	kindBits     = 0x0f
+	minHead      = 1 + 4 + 1
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -110,7 +113,7 @@ func (b *Batch) appendBlock(body []byte, from, to int) []byte {
 		index = binary.AppendUvarint(index, uint64(e.end-b.start(i)))
 		index = binary.AppendVarint(index, e.nanos-before)
 		before = e.nanos
-		kind := byte(e.kind)
+		kind := byte(e.kind)&kindBits | e.strikes<<strikesShift
 		if e.derived {
 			kind |= derivedBit
 		}
@@ -233,7 +236,8 @@ func (r *reader) entries(to []entry, items int, start, end uint64) (all []entry,
 			sources++
 		}
 		to = append(to, entry{
-			end: uint32(start), nanos: before, kind: Kind(kind &^ derivedBit), derived: derived, reject: Reject(reject),
+			end: uint32(start), nanos: before, kind: Kind(kind & kindBits), derived: derived, reject: Reject(reject),
+			strikes: kind >> strikesShift & MaxStrikes,
 		})
 	}
 	return to, sources, start == end && len(r.rest) == 0

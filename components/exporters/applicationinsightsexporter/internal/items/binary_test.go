@@ -28,7 +28,7 @@ func stored(tb testing.TB, b *Batch) []byte {
 func TestStoredFormReadsBack(t *testing.T) {
 	edges := &Batch{}
 	edges.Append(Item{JSON: []byte(`{"a":1}`), Time: time.Unix(0, -1<<62)})
-	edges.Append(Item{JSON: []byte(`{"a":2}`), Time: time.Unix(0, 1<<62), Kind: 127, Derived: true, Reject: 255})
+	edges.Append(Item{JSON: []byte(`{"a":2}`), Time: time.Unix(0, 1<<62), Kind: kindBits, Derived: true, Reject: 255, Strikes: MaxStrikes})
 	for name, b := range map[string]*Batch{
 		"empty": {}, "one": sample(1, ""), "edges": edges, "many blocks": sample(3000, long), "no time of acceptance": func() *Batch {
 			b := sample(2, "")
