@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package clusteridentityextension
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/client"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/confmap/confmaptest"
+	"go.opentelemetry.io/collector/extension"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+
+	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/clusteridentityextension/identity"
+	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/clusteridentityextension/internal/metadatatest"
+	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/clusteridentityextension/pkitest"
+)
+
+// started is an extension under test.
+type started struct {
+	*clusterIdentity
+	telemetry *componenttest.Telemetry
+	logs      *observer.ObservedLogs
+}
+
+func start(t *testing.T, config *Config) started {
+	t.Helper()
+	telemetry := componenttest.NewTelemetry()
+	settings := telemetry.NewTelemetrySettings()
+	core, logs := observer.New(zap.WarnLevel)
+	settings.Logger = zap.New(core)
+	e, err := newClusterIdentity(extension.Settings{ID: component.MustNewID("cluster_identity"), TelemetrySettings: settings}, config)
+	require.NoError(t, err)
+	require.NoError(t, e.Start(t.Context(), componenttest.NewNopHost()))
+	t.Cleanup(func() {
+		require.NoError(t, e.Shutdown(context.Background()))
+		require.NoError(t, telemetry.Shutdown(context.Background()))
+	})
+	return started{e, telemetry, logs}
+}
+
+var rules = []identity.Rule{{SPIFFE: "spiffe://{cluster}.example/agent"}}
+
+func connection(pair pkitest.Pair, by *pkitest.Authority) tls.ConnectionState {
+	return tls.ConnectionState{
+		PeerCertificates: []*x509.Certificate{pair.TLS.Leaf}, VerifiedChains: [][]*x509.Certificate{{pair.TLS.Leaf, by.Cert}},
+	}
+}
+
+func over(state tls.ConnectionState) context.Context {
+	return peer.NewContext(context.Background(), &peer.Peer{AuthInfo: credentials.TLSInfo{State: state}})
+}
+
+// headers say that the sender is somebody else.
+var headers = map[string][]string{"x-forwarded-client-cert": {"URI=spiffe://north.example/agent"}, ":authority": {"north"}}
+
+func TestAuthenticate(t *testing.T) {
+	e := start(t, &Config{Rules: rules})
+	root := pkitest.New(t, "root")
+	pair := root.Issue(t, pkitest.Leaf{URIs: []string{"spiffe://west.example/agent"}})
+	ctx, err := e.Authenticate(over(connection(pair, root)), headers)
+	require.NoError(t, err)
+	id, ok := client.FromContext(ctx).Auth.(*identity.Identity)
+	require.True(t, ok)
+	assert.Equal(t, []string{"west"}, id.Clusters())
+
+	shown := connection(pair, root)
+	shown.VerifiedChains = nil
+	for name, c := range map[string]struct {
+		ctx  context.Context
+		code codes.Code
+		says string
+	}{
+		"HTTP":         {context.Background(), codes.Unauthenticated, "'middlewares', not 'auth'"},
+		"no TLS":       {peer.NewContext(context.Background(), &peer.Peer{}), codes.Unauthenticated, "not encrypted"},
+		"not verified": {over(shown), codes.Unauthenticated, "'client_ca_file'"},
+		"no rule":      {over(connection(root.Issue(t, pkitest.Leaf{URIs: []string{"spiffe://west.example/other"}}), root)), codes.Unauthenticated, "add one under 'rules'"},
+	} {
+		_, err := e.Authenticate(c.ctx, headers)
+		assert.Equal(t, c.code, status.Code(err), name)
+		assert.ErrorContains(t, err, c.says)
+	}
+	// A certificate that ends while its connection lives.
+	e.now = func() time.Time { return time.Now().Add(2 * time.Hour) }
+	_, err = e.Authenticate(over(connection(pair, root)), headers)
+	assert.Equal(t, codes.Unavailable, status.Code(err), "the sender is to try again with a new one")
+	assert.Equal(t, 5, e.logs.Len())
+	_, _ = e.Authenticate(over(connection(pair, root)), headers)
+	assert.Equal(t, 5, e.logs.Len(), "the same is not logged again")
+	at := func(n int64, reason string) metricdata.DataPoint[int64] {
+		return metricdata.DataPoint[int64]{Value: n, Attributes: attribute.NewSet(attribute.String("authenticator", "cluster_identity"), attribute.String("transport", "grpc"), attribute.String("reason", reason))}
+	}
+	metadatatest.AssertEqualExtensionClusterIdentityRefusedRequests(t, e.telemetry, []metricdata.DataPoint[int64]{
+		at(1, "no_connection"), at(1, "no_tls"), at(1, "not_verified"), at(1, "no_rule"), at(2, "expired"),
+	}, metricdatatest.IgnoreTimestamp())
+}
+
+func TestHTTP(t *testing.T) {
+	e := start(t, &Config{Rules: rules})
+	root := pkitest.New(t, "root")
+	wrap, err := e.GetHTTPHandler(t.Context())
+	require.NoError(t, err)
+	var seen client.AuthData
+	handler, err := wrap(t.Context(), http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen = client.FromContext(r.Context()).Auth }))
+	require.NoError(t, err)
+	ask := func(state *tls.ConnectionState) *httptest.ResponseRecorder {
+		seen = nil
+		request := httptest.NewRequest(http.MethodPost, "/v1/traces", http.NoBody)
+		request.Header = headers
+		request.TLS = state
+		answer := httptest.NewRecorder()
+		handler.ServeHTTP(answer, request)
+		return answer
+	}
+	state := connection(root.Issue(t, pkitest.Leaf{URIs: []string{"spiffe://west.example/agent"}}), root)
+	answer := ask(&state)
+	assert.Equal(t, http.StatusOK, answer.Code)
+	assert.Equal(t, []string{"west"}, seen.GetAttribute(identity.AttributeClusters))
+	assert.Empty(t, answer.Header().Get("Connection"))
+
+	answer = ask(nil)
+	assert.Equal(t, http.StatusUnauthorized, answer.Code)
+	assert.Contains(t, answer.Body.String(), "not encrypted")
+	assert.Nil(t, seen)
+
+	e.now = func() time.Time { return time.Now().Add(time.Hour - 30*time.Second) }
+	answer = ask(&state)
+	assert.Equal(t, http.StatusOK, answer.Code)
+	assert.Equal(t, "close", answer.Header().Get("Connection"), "the next connection begins with a new certificate")
+
+	e.now = func() time.Time { return time.Now().Add(time.Hour + time.Second) }
+	answer = ask(&state)
+	assert.Equal(t, http.StatusServiceUnavailable, answer.Code)
+	assert.Equal(t, "close", answer.Header().Get("Connection"))
+	assert.Nil(t, seen)
+}
+
+// TestExpiryOfFiles: the metric follows the file, and a file that tells nothing is counted.
+func TestExpiryOfFiles(t *testing.T) {
+	root := pkitest.New(t, "root")
+	dir, empty := t.TempDir(), filepath.Join(t.TempDir(), "empty.pem")
+	require.NoError(t, os.WriteFile(empty, []byte("nothing"), 0o600))
+	file, _ := root.Issue(t, pkitest.Leaf{NotAfter: time.Now().Add(time.Hour)}).Write(t, dir)
+	e := start(t, &Config{CertificateFiles: []string{file, "", empty, "/no/such/file"}})
+	left := func() float64 {
+		m, err := e.telemetry.GetMetric("otelcol_extension_cluster_identity_certificate_expiry")
+		require.NoError(t, err)
+		points := m.Data.(metricdata.Gauge[float64]).DataPoints
+		require.Len(t, points, 1)
+		path, _ := points[0].Attributes.Value("file")
+		assert.Equal(t, file, path.AsString())
+		return points[0].Value
+	}
+	assert.InDelta(t, 3600, left(), 60)
+	root.Issue(t, pkitest.Leaf{NotAfter: time.Now().Add(2 * time.Hour)}).Write(t, dir)
+	assert.InDelta(t, 7200, left(), 60)
+	// A chain ends with its first part.
+	pair := root.Sub(t, "sub").Issue(t, pkitest.Leaf{NotAfter: time.Now().Add(-time.Hour)})
+	pair.Write(t, dir)
+	assert.InDelta(t, -3600, left(), 60)
+	m, err := e.telemetry.GetMetric("otelcol_extension_cluster_identity_certificate_file_errors")
+	require.NoError(t, err)
+	assert.Len(t, m.Data.(metricdata.Sum[int64]).DataPoints, 2)
+	assert.Equal(t, 2, e.logs.Len())
+}
+
+func TestConfig(t *testing.T) {
+	conf, err := confmaptest.LoadConf(filepath.Join("testdata", "config.yaml"))
+	require.NoError(t, err)
+	for name, want := range map[string]string{
+		"cluster_identity": "", "cluster_identity/files": "", "cluster_identity/all": "",
+		"cluster_identity/none":     "'rules' is empty",
+		"cluster_identity/no_name":  "'rules[0]': write exactly one of",
+		"cluster_identity/template": "'rules[0]': 'spiffe' is",
+	} {
+		sub, err := conf.Sub(name)
+		require.NoError(t, err)
+		cfg := createDefaultConfig().(*Config)
+		require.NoError(t, sub.Unmarshal(cfg), name)
+		if err := cfg.Validate(); want == "" {
+			assert.NoError(t, err, name)
+		} else {
+			assert.ErrorContains(t, err, want, name)
+		}
+	}
+}

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package pkitest makes authorities and certificates for tests.
+package pkitest
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/hex"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Authority signs certificates.
+type Authority struct {
+	Cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+	// chain are the certificates of intermediate authorities that a holder has to show, in DER.
+	chain [][]byte
+}
+
+// Leaf is what a certificate says. Without times it is valid for an hour, since an hour ago.
+type Leaf struct {
+	URIs, DNS           []string
+	CommonName          string
+	NotBefore, NotAfter time.Time
+}
+
+// Pair is a certificate with its key.
+type Pair struct {
+	TLS             tls.Certificate
+	CertPEM, KeyPEM []byte
+}
+
+// New makes a root authority.
+func New(t testing.TB, name string) *Authority {
+	t.Helper()
+	return authority(t, name, nil)
+}
+
+// Sub makes an authority below another one.
+func (a *Authority) Sub(t testing.TB, name string) *Authority {
+	t.Helper()
+	return authority(t, name, a)
+}
+
+func authority(t testing.TB, name string, parent *Authority) *Authority {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{
+		SerialNumber: serial(t), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	signer := &Authority{Cert: template, key: key}
+	if parent != nil {
+		signer = parent
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, signer.Cert, &key.PublicKey, signer.key)
+	require.NoError(t, err)
+	cert, err := x509.ParseCertificate(der)
+	require.NoError(t, err)
+	made := &Authority{Cert: cert, key: key}
+	if parent != nil {
+		made.chain = append([][]byte{der}, parent.chain...)
+	}
+	return made
+}
+
+// PEM returns the authority's own certificate.
+func (a *Authority) PEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.Cert.Raw})
+}
+
+// KeyHash returns what a rule's 'issuers' lists.
+func (a *Authority) KeyHash() string {
+	sum := sha256.Sum256(a.Cert.RawSubjectPublicKeyInfo)
+	return hex.EncodeToString(sum[:])
+}
+
+// Issue signs a certificate for clients and servers, the latter on loopback.
+func (a *Authority) Issue(t testing.TB, leaf Leaf) Pair {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	if leaf.NotBefore.IsZero() {
+		leaf.NotBefore = time.Now().Add(-time.Hour)
+	}
+	if leaf.NotAfter.IsZero() {
+		leaf.NotAfter = time.Now().Add(time.Hour)
+	}
+	template := &x509.Certificate{
+		SerialNumber: serial(t), Subject: pkix.Name{CommonName: leaf.CommonName}, NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter,
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
+		DNSNames: leaf.DNS, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	for _, text := range leaf.URIs {
+		uri, err := url.Parse(text)
+		require.NoError(t, err)
+		template.URIs = append(template.URIs, uri)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, a.Cert, &key.PublicKey, a.key)
+	require.NoError(t, err)
+	keyDER, err := x509.MarshalECPrivateKey(key)
+	require.NoError(t, err)
+	p := Pair{
+		CertPEM: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		KeyPEM:  pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: keyDER}),
+	}
+	for _, above := range a.chain {
+		p.CertPEM = append(p.CertPEM, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: above})...)
+	}
+	p.TLS, err = tls.X509KeyPair(p.CertPEM, p.KeyPEM)
+	require.NoError(t, err)
+	return p
+}
+
+// SelfSigned makes a certificate that nobody else signed.
+func SelfSigned(t testing.TB, leaf Leaf) Pair {
+	t.Helper()
+	return New(t, "self").Issue(t, leaf)
+}
+
+// Write swaps the files tls.crt and tls.key in a folder at once, as Kubernetes does with a projected secret: a link named
+// ..data leads to a folder, and is replaced.
+func (p Pair) Write(t testing.TB, dir string) (certFile, keyFile string) {
+	t.Helper()
+	swap(t, dir, map[string][]byte{"tls.crt": p.CertPEM, "tls.key": p.KeyPEM})
+	return filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
+}
+
+// WriteBundle swaps the file ca.crt in a folder.
+func WriteBundle(t testing.TB, dir string, authorities ...*Authority) (file string) {
+	t.Helper()
+	var data []byte
+	for _, a := range authorities {
+		data = append(data, a.PEM()...)
+	}
+	swap(t, dir, map[string][]byte{"ca.crt": data})
+	return filepath.Join(dir, "ca.crt")
+}
+
+func swap(t testing.TB, dir string, files map[string][]byte) {
+	t.Helper()
+	next := filepath.Join(dir, "..v"+serial(t).String())
+	require.NoError(t, os.Mkdir(next, 0o700))
+	for name, data := range files {
+		require.NoError(t, os.WriteFile(filepath.Join(next, name), data, 0o600))
+	}
+	link := filepath.Join(dir, "..data")
+	before, _ := os.Readlink(link)
+	require.NoError(t, os.Symlink(filepath.Base(next), link+".new"))
+	require.NoError(t, os.Rename(link+".new", link))
+	for name := range files {
+		if _, err := os.Lstat(filepath.Join(dir, name)); err != nil {
+			require.NoError(t, os.Symlink(filepath.Join("..data", name), filepath.Join(dir, name)))
+		}
+	}
+	if before != "" {
+		require.NoError(t, os.RemoveAll(filepath.Join(dir, before)))
+	}
+}
+
+func serial(t testing.TB) *big.Int {
+	t.Helper()
+	n, err := rand.Int(rand.Reader, big.NewInt(1<<62))
+	require.NoError(t, err)
+	return n
+}
