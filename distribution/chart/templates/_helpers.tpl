@@ -1,0 +1,67 @@
+{{/*
+Names are fixed and not made of the release's name: the mesh configuration names the agents' Service, the rights name the
+service accounts and the Lease, and mesh_noise knows the collector's own calls by the names of its workloads. Most templates take
+(dict "root" $ "role" "agent").
+*/}}
+{{- define "mesh.name" -}}otelcol-mesh-{{ .role }}{{- end }}
+
+{{- define "mesh.selector" -}}
+app.kubernetes.io/name: otelcol-mesh
+app.kubernetes.io/component: {{ .role }}
+{{- end }}
+
+{{- define "mesh.labels" -}}
+{{ include "mesh.selector" . }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- define "mesh.metadata" -}}
+name: {{ include "mesh.name" . }}
+namespace: {{ .root.Release.Namespace }}
+labels: {{- include "mesh.labels" . | nindent 2 }}
+{{- end }}
+
+{{- define "mesh.image" -}}
+{{- $image := .Values.image -}}
+{{- if $image.digest -}}
+{{ $image.repository }}@{{ $image.digest }}
+{{- else -}}
+{{ $image.repository }}:{{ $image.tag | default .Chart.AppVersion }}
+{{- end -}}
+{{- end }}
+
+{{/* MiB of a quantity in Mi or Gi; the schema lets nothing else pass. */}}
+{{- define "mesh.mebibytes" -}}
+{{- if hasSuffix "Gi" . -}}
+{{ mul (trimSuffix "Gi" . | int64) 1024 }}
+{{- else -}}
+{{ trimSuffix "Mi" . }}
+{{- end -}}
+{{- end }}
+
+{{/* The files given to the collector, in the order they are merged: those of the distribution, then what the values add. */}}
+{{- define "mesh.files" -}}
+{{- $values := .root.Values -}}
+config/{{ .role }}.yaml
+{{- if and (eq .role "agent") $values.agent.logFiles.enabled }} examples/ztunnel-logs.yaml{{ end }}
+{{- if eq .role "hub" }}
+{{- if not $values.hub.insecure }} examples/hub-mtls.yaml{{ end }}
+{{- if eq $values.hub.azure.mode "workloadIdentity" }} examples/azure-monitor-entra.yaml{{ end }}
+{{- if eq $values.hub.azure.mode "otlp" }} examples/azure-monitor-otlp.yaml{{ end }}
+{{- end }}
+{{- end }}
+
+{{- define "mesh.configData" -}}
+{{- $root := .root }}
+{{- range splitList " " (include "mesh.files" .) }}
+{{ base . }}: |
+  {{- $root.Files.Get (printf "files/%s" .) | required (printf "files/%s is not in the chart: package it with symbolic links followed (helm package does)" .) | trimSuffix "\n" | nindent 2 }}
+{{- end }}
+{{- with (index .root.Values .role).config }}
+values.yaml: |
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,146 @@
+{{/* What the pods of all roles have in common. */}}
+
+{{- define "mesh.podMetadata" -}}
+{{- $role := index .root.Values .role -}}
+labels:
+  {{- include "mesh.labels" . | nindent 2 }}
+  # Out of the mesh: behind a sidecar or ztunnel the collector sees that one's address in place of the pod that connected.
+  sidecar.istio.io/inject: "false"
+  istio.io/dataplane-mode: none
+  {{- if and (eq .role "hub") (ne $role.azure.mode "connectionString") }}
+  azure.workload.identity/use: "true"
+  {{- end }}
+  {{- with $role.podLabels }}{{ toYaml . | nindent 2 }}{{ end }}
+annotations:
+  # The collector does not read its configuration again: a change of it starts the pods anew.
+  otelcol-mesh/config: {{ include "mesh.configData" . | sha256sum }}
+  {{- with $role.podAnnotations }}{{ toYaml . | nindent 2 }}{{ end }}
+{{- end }}
+
+{{- define "mesh.podSpec" -}}
+{{- $role := index .root.Values .role -}}
+serviceAccountName: {{ include "mesh.name" . }}
+automountServiceAccountToken: {{ ne .role "hub" }}
+enableServiceLinks: false
+terminationGracePeriodSeconds: {{ $role.terminationGracePeriodSeconds }}
+securityContext:
+  {{- $user := 10001 }}
+  {{- if hasKey $role "runAsUser" }}{{ $user = int $role.runAsUser }}{{ end }}
+  runAsNonRoot: {{ ne $user 0 }}
+  runAsUser: {{ $user }}
+  runAsGroup: 10001
+  # Volumes and secrets are readable for this group.
+  fsGroup: 10001
+  fsGroupChangePolicy: OnRootMismatch
+  {{- if and (eq .role "agent") $role.logFiles.enabled }}
+  # The group of the files that container runtimes write.
+  supplementalGroups: [0]
+  {{- end }}
+  seccompProfile: {type: RuntimeDefault}
+{{- with .root.Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . | quote }}
+  {{- end }}
+{{- end }}
+{{- with $role.priorityClassName }}
+priorityClassName: {{ . | quote }}
+{{- end }}
+{{- with $role.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $role.affinity }}
+affinity: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $role.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "mesh.securityContext" -}}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities: {drop: [ALL]}
+{{- end }}
+
+{{- define "mesh.args" -}}
+args:
+  {{- range splitList " " (include "mesh.files" .) }}
+  - --config=/etc/otelcol-mesh/{{ base . }}
+  {{- end }}
+  {{- if (index .root.Values .role).config }}
+  - --config=/etc/otelcol-mesh/values.yaml
+  {{- end }}
+{{- end }}
+
+{{/* Environment of all roles. MESH_DEBUG_HOST is left alone: those ports stay on the loopback. */}}
+{{- define "mesh.env" -}}
+{{- $role := index .root.Values .role -}}
+{{- $memory := div (mul (include "mesh.mebibytes" $role.resources.limits.memory | int64) 8) 10 -}}
+- {name: MESH_STORAGE_DIR, value: /var/lib/otelcol-mesh}
+- {name: MESH_ADMIN_HOST, valueFrom: {fieldRef: {fieldPath: status.podIP}}}
+- {name: MESH_MEMORY_MIB, value: {{ $memory | quote }}}
+- {name: GOMEMLIMIT, value: {{ printf "%dMiB" (div (mul $memory 8) 10) }}}
+{{- range $name, $value := $role.env }}
+- {name: {{ $name | quote }}, value: {{ $value | quote }}}
+{{- end }}
+{{- end }}
+
+{{/* Environment of what sends to the hub. */}}
+{{- define "mesh.linkEnv" -}}
+{{- $values := .root.Values -}}
+- {name: MESH_CLUSTER, value: {{ $values.cluster.name | quote }}}
+- {name: MESH_ISTIO_NAMESPACE, value: {{ $values.istio.namespace | quote }}}
+- {name: MESH_HUB_ENDPOINT, value: {{ $values.link.endpoint | quote }}}
+{{- if $values.link.insecure }}
+- {name: MESH_HUB_INSECURE, value: "true"}
+{{- else }}
+- {name: MESH_HUB_CA_FILE, value: {{ printf "/etc/otelcol-mesh-tls/%s" $values.link.tls.ca | quote }}}
+- {name: MESH_HUB_CERT_FILE, value: {{ printf "/etc/otelcol-mesh-tls/%s" $values.link.tls.cert | quote }}}
+- {name: MESH_HUB_KEY_FILE, value: {{ printf "/etc/otelcol-mesh-tls/%s" $values.link.tls.key | quote }}}
+{{- end }}
+{{- end }}
+
+{{- define "mesh.probes" -}}
+startupProbe:
+  httpGet: {path: /, port: health}
+  periodSeconds: 2
+  failureThreshold: 60
+livenessProbe:
+  httpGet: {path: /, port: health}
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: 6
+readinessProbe:
+  httpGet: {path: /, port: health}
+  periodSeconds: 5
+  failureThreshold: 3
+{{- end }}
+
+{{- define "mesh.ports" -}}
+- {name: health, containerPort: 13133}
+- {name: metrics, containerPort: 8888}
+{{- end }}
+
+{{/* tls is link.tls or hub.tls; nothing if the link has none. */}}
+{{- define "mesh.mounts" -}}
+- {name: config, mountPath: /etc/otelcol-mesh, readOnly: true}
+- {name: storage, mountPath: /var/lib/otelcol-mesh}
+{{- if not .insecure }}
+- {name: tls, mountPath: /etc/otelcol-mesh-tls, readOnly: true}
+{{- end }}
+{{- end }}
+
+{{- define "mesh.volumes" -}}
+- name: config
+  configMap: {name: {{ include "mesh.name" . }}}
+{{- if not .insecure }}
+- name: tls
+  {{- if .tls.volume }}
+  {{- toYaml .tls.volume | nindent 2 }}
+  {{- else }}
+  secret: {secretName: {{ .tls.secretName | quote }}, defaultMode: 0440}
+  {{- end }}
+{{- end }}
+{{- end }}
