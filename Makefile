@@ -43,6 +43,10 @@ $(BINARY): builder-config.yaml go.mod $(OWN_GO) | $(TOOLS)/builder
 $(COMMANDS): build/distribution/%: go.mod $(OWN_GO) $(wildcard cmd/*/*.go)
 	go build -trimpath -ldflags "-s -w" -o $@ ./cmd/$*
 
+.PHONY: chart
+chart: $(TOOLS)/helm ## Package the Helm chart into build/
+	$(TOOLS)/helm package distribution/chart --destination build
+
 .PHONY: generate
 generate: $(TOOLS)/mdatagen ## Regenerate what mdatagen makes from each metadata.yaml
 	go generate ./components/... ./receivers/... ./processors/...
@@ -106,7 +110,7 @@ $(TOOLS)/golangci-lint: tools/lint/go.mod
 # Kubernetes and etcd are published as Go modules, not as binaries that a package registry carries: the tests build them,
 # about four minutes with cold caches.
 .PHONY: kube-tools
-kube-tools: $(TOOLS)/etcd $(TOOLS)/kube-apiserver ## Build the API server and the etcd that the tests run
+kube-tools: $(TOOLS)/etcd $(TOOLS)/kube-apiserver $(TOOLS)/helm ## Build the API server, the etcd and the helm that the tests run
 
 $(TOOLS)/etcd: tools/etcd/go.mod tools/etcd/main.go
 	cd tools/etcd && go build -trimpath -ldflags "-s -w" -o $@ .
@@ -115,6 +119,9 @@ $(TOOLS)/kube-apiserver: tools/kubeapiserver/go.mod tools/kubeapiserver/main.go
 	@# Kubernetes' own build sets these: without them the server calls itself v0.0.0-master.
 	cd tools/kubeapiserver && go build -trimpath -o $@ -ldflags "-s -w \
 	  $(foreach p,k8s.io/component-base/version k8s.io/client-go/pkg/version,-X $p.gitVersion=v1.35.4 -X $p.gitMajor=1 -X $p.gitMinor=35)" .
+
+$(TOOLS)/helm: tools/helm/go.mod
+	cd tools/helm && go build -o $@ helm.sh/helm/v4/cmd/helm
 
 .PHONY: clean
 clean: ## Remove what was built (caches outside this folder stay)

@@ -44,11 +44,15 @@ import (
 	"github.com/otelcol-mesh/otelcol-mesh/components/converters/deliveryrules"
 	"github.com/otelcol-mesh/otelcol-mesh/components/exporters/applicationinsightsexporter"
 	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/azureauthextension"
+	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/clusteridentityextension"
 	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/meshtopologyextension"
 	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/queuestorageextension"
+	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/requestlimitsextension"
+	"github.com/otelcol-mesh/otelcol-mesh/processors/clusteridentityprocessor"
 	"github.com/otelcol-mesh/otelcol-mesh/processors/envoysemconvprocessor"
 	"github.com/otelcol-mesh/otelcol-mesh/processors/exponentialhistogramprocessor"
 	"github.com/otelcol-mesh/otelcol-mesh/processors/meshnoiseprocessor"
+	"github.com/otelcol-mesh/otelcol-mesh/processors/meshprivacyprocessor"
 	"github.com/otelcol-mesh/otelcol-mesh/processors/meshspanpairingprocessor"
 	"github.com/otelcol-mesh/otelcol-mesh/processors/meshtopologyprocessor"
 	"github.com/otelcol-mesh/otelcol-mesh/receivers/envoyreceiver"
@@ -64,6 +68,8 @@ func Factories() (otelcol.Factories, error) {
 		meshtopologyextension.NewFactory(),
 		queuestorageextension.NewFactory(),
 		azureauthextension.NewFactory(),
+		clusteridentityextension.NewFactory(),
+		requestlimitsextension.NewFactory(),
 		zpagesextension.NewFactory(),
 		healthcheckextension.NewFactory(),
 		pprofextension.NewFactory(),
@@ -86,6 +92,8 @@ func Factories() (otelcol.Factories, error) {
 		meshspanpairingprocessor.NewFactory(),
 		meshnoiseprocessor.NewFactory(),
 		exponentialhistogramprocessor.NewFactory(),
+		meshprivacyprocessor.NewFactory(),
+		clusteridentityprocessor.NewFactory(),
 		memorylimiterprocessor.NewFactory(),
 		batchprocessor.NewFactory(),
 		filterprocessor.NewFactory(),
