@@ -61,10 +61,10 @@ func TestTypesOfCalls(t *testing.T) {
 		kind                      ptrace.SpanKind
 		attributes                map[string]any
 	}{
-		{"a model", "GenAI | openai", "api.openai.com", ptrace.SpanKindClient, map[string]any{"gen_ai.provider.name": "openai", "server.address": "api.openai.com"}},
-		{"a model over HTTP", "GenAI | openai", "api.openai.com", ptrace.SpanKindClient, map[string]any{"gen_ai.provider.name": "openai", "http.request.method": "POST", "server.address": "api.openai.com"}},
+		{"a model", "GenAI | cohere", "api.cohere.com", ptrace.SpanKindClient, map[string]any{"gen_ai.provider.name": "cohere", "server.address": "api.cohere.com"}},
+		{"a model over HTTP", "GenAI | cohere", "api.cohere.com", ptrace.SpanKindClient, map[string]any{"gen_ai.provider.name": "cohere", "http.request.method": "POST", "server.address": "api.cohere.com"}},
 		{"a model, former name, no server", "GenAI | az.ai.inference", "az.ai.inference", ptrace.SpanKindClient, map[string]any{"gen_ai.system": "az.ai.inference", "az.namespace": "Microsoft.CognitiveServices"}},
-		{"a step of an agent", "InProc", "", ptrace.SpanKindInternal, map[string]any{"gen_ai.provider.name": "openai", "gen_ai.operation.name": "execute_tool"}},
+		{"a step of an agent", "InProc", "", ptrace.SpanKindInternal, map[string]any{"gen_ai.provider.name": "cohere", "gen_ai.operation.name": "execute_tool"}},
 		{"a function", "", "resize", ptrace.SpanKindClient, map[string]any{"faas.invoked_name": "resize", "faas.invoked_provider": "aws"}},
 	} {
 		got := mapOne(t, DefaultSettings(), tc.kind, tc.attributes, unset)
