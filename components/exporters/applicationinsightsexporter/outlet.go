@@ -225,6 +225,9 @@ func (o *outlet) stumbles(rest *items.Batch, err error) bool {
 	switch failure.Cause {
 	case delivery.CauseNetwork, delivery.CauseTimeout, delivery.CauseUnavailable, delivery.CauseUnreadable:
 		return rest.Len() == 1 || rest.Struck()
+	case delivery.CauseItem:
+		// The endpoint answered, for these items alone.
+		return true
 	default:
 		return false
 	}

@@ -30,7 +30,7 @@ const (
 	destinationUnrouted = "unrouted"
 )
 
-// destination is one Application Insights resource. target and source are there from the start on.
+// destination is one Application Insights resource. target and source are nil before the start.
 type destination struct {
 	name   string
 	route  *RouteConfig // nil for the exporter's own connection string
@@ -59,11 +59,16 @@ type shared struct {
 	// letters is nil if no dead letters are kept.
 	letters letterStore
 
-	mu       sync.Mutex
+	// startMu guards what is opened and closed once. A scrape of the metrics must not wait for it: opening makes metrics and
+	// closing ends some, and both wait for a scrape.
+	startMu  sync.Mutex
 	started  bool
 	startErr error
-	outlets  []*outlet
 	clients  []*http.Client
+
+	// mu guards what the metrics are made of, and is held for no call to the outside.
+	mu      sync.Mutex
+	outlets []*outlet
 	// stopBy is when requests under way have had their time, once a signal was told to stop.
 	stopBy time.Time
 }
@@ -109,8 +114,8 @@ func newShared(cfg *Config, set exporter.Settings) (*shared, error) {
 
 // start opens what the signals share, once.
 func (s *shared) start(ctx context.Context, host component.Host) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.startMu.Lock()
+	defer s.startMu.Unlock()
 	if !s.started {
 		s.started = true
 		s.startErr = s.open(ctx, host)
@@ -181,7 +186,9 @@ func (s *shared) connect(ctx context.Context, host component.Host, d *destinatio
 	}
 	watcher.warnOfAudience(source.Current())
 	s.logger.Info("Items go to Application Insights", zap.String("destination", d.name), zap.String("endpoint", source.Current().Endpoint()))
+	s.mu.Lock()
 	d.source, d.target = source, target
+	s.mu.Unlock()
 	source.Start()
 	return nil
 }
@@ -199,9 +206,10 @@ func scopeOf(auth configoptional.Optional[configauth.Config], host component.Hos
 
 // close ends what the signals share, after the last of them.
 func (s *shared) close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	// It waits for a scrape, and a scrape for mu.
 	s.telemetry.Shutdown()
+	s.startMu.Lock()
+	defer s.startMu.Unlock()
 	return s.closeLocked()
 }
 

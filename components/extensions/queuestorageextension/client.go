@@ -50,8 +50,10 @@ type client struct {
 	unsynced bool
 	// copied is the bookkeeping of which there is a copy beside the file.
 	copied []byte
-	buffer []byte
-	warned time.Time
+	// compactFailed is when the file could not be written anew last.
+	compactFailed time.Time
+	buffer        []byte
+	warned        time.Time
 	// gone says that the file was removed under the client, as of looked.
 	gone   bool
 	looked time.Time

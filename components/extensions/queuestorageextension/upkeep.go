@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"go.etcd.io/bbolt"
 	"go.uber.org/zap"
@@ -15,6 +16,8 @@ import (
 const (
 	// compactShare: a file is written anew when less than one part in this many of it is in use.
 	compactShare = 4
+	// compactAgain is the time between two attempts, if one failed.
+	compactAgain = time.Minute
 	// compactAtMost is how much may be in use, in bytes: the queue waits meanwhile, about a fifth of a second.
 	compactAtMost = 32 * mib
 )
@@ -34,12 +37,14 @@ func (c *client) upkeep() {
 		}
 	}
 	c.copyBookkeeping()
-	if !c.worthCompacting() {
+	// One that failed, as for want of space, would write the same again, with the queue waiting meanwhile.
+	if now := c.ext.now(); now.Sub(c.compactFailed) < compactAgain || !c.worthCompacting() {
 		return
 	}
 	err := c.compact()
 	c.count.compaction(err)
 	if err != nil {
+		c.compactFailed = c.ext.now()
 		c.logger.Warn("The file of a queue could not be written anew", zap.String("file", c.path), zap.Error(err))
 	}
 }

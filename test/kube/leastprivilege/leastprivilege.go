@@ -226,7 +226,7 @@ func (r *Report) String() string {
 // are in order. Requests for anything but resources are left out: everybody who is known may read versions and discovery.
 func Compare(granted []Permission, requests []kubetest.Request, exceptions ...Permission) *Report {
 	report := &Report{}
-	used := map[Permission]bool{}
+	used, allowed := map[Permission]bool{}, map[Permission]bool{}
 	for i := range requests {
 		request, ok := asked(&requests[i])
 		if !ok {
@@ -240,12 +240,16 @@ func Compare(granted []Permission, requests []kubetest.Request, exceptions ...Pe
 			}
 			continue
 		}
+		allowed[request] = true
 		if p, ok := narrowest(granted, request); ok {
 			used[p] = true
 		} else {
 			report.Foreign = append(report.Foreign, request)
 		}
 	}
+	// An API server that has just started refuses everything until it has read its roles. What it allowed at another time
+	// is no right that is missing.
+	report.Denied = slices.DeleteFunc(report.Denied, func(p Permission) bool { return allowed[p] })
 	report.Unused = without(granted, used)
 	report.Idle = without(exceptions, used)
 	report.Denied, report.Foreign = tidy(report.Denied), tidy(report.Foreign)

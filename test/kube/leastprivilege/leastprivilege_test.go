@@ -136,6 +136,7 @@ func TestCompare(t *testing.T) {
 		{"nothing", nil, nil, nil, Report{}},
 		{"exactly", []Permission{listPods}, []kubetest.Request{request("allow", listPods), request("allow", listIn)}, nil, Report{}},
 		{"granted and not used", []Permission{listPods, secrets}, []kubetest.Request{request("allow", listPods)}, nil, Report{Unused: []Permission{secrets}}},
+		{"refused by an API server that was starting", []Permission{secrets}, []kubetest.Request{request("forbid", secrets), request("allow", secrets)}, nil, Report{}},
 		{"needed and not granted", nil, []kubetest.Request{request("forbid", secrets), request("forbid", secrets)}, nil, Report{Denied: []Permission{secrets}}},
 		{"optional", nil, []kubetest.Request{request("forbid", secrets)}, []Permission{secrets}, Report{}},
 		{"an exception that nothing needs", nil, nil, []Permission{secrets}, Report{Idle: []Permission{secrets}}},

@@ -255,6 +255,7 @@ func (d *directory) makeRoom(need int64, observer Observer) error {
 	if err != nil {
 		return err
 	}
+	var failed error
 	for _, f := range files {
 		if d.bytes+need <= d.maxBytes {
 			break
@@ -269,13 +270,18 @@ func (d *directory) makeRoom(need int64, observer Observer) error {
 		case errors.Is(err, errBusy), errors.Is(err, os.ErrNotExist):
 			continue
 		case err != nil:
-			return fmt.Errorf("making room: %w", err)
+			// Somebody else's file, as one of another user. The next one may go.
+			failed = errors.Join(failed, fmt.Errorf("making room: %s: %w", f.Name, err))
+			continue
 		}
 		d.files--
 		d.bytes -= bytes
 		observer.LettersEvicted(letters, bytes)
 	}
 	if d.bytes+need > d.maxBytes {
+		if failed != nil {
+			return failed
+		}
 		return fmt.Errorf("%d bytes are kept, others write to all of the files just now, and 'max_mib' is %d", d.bytes, d.maxBytes>>20)
 	}
 	return nil
