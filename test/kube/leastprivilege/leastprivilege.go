@@ -249,7 +249,7 @@ func Compare(granted []Permission, requests []kubetest.Request, exceptions ...Pe
 	}
 	// An API server that has just started refuses everything until it has read its roles. What it allowed at another time
 	// is no right that is missing.
-	report.Denied = slices.DeleteFunc(report.Denied, func(p Permission) bool { return allowed[p] })
+	report.Denied = without(report.Denied, allowed)
 	report.Unused = without(granted, used)
 	report.Idle = without(exceptions, used)
 	report.Denied, report.Foreign = tidy(report.Denied), tidy(report.Foreign)
