@@ -21,7 +21,7 @@ func TestAScrapeAndTheEndDoNotWaitForEachOther(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for range 100 {
+		for range 30 {
 			r := create(t, config(t, quick, to(endpoint)))
 			over, scraping := make(chan struct{}), sync.WaitGroup{}
 			for range 2 {
