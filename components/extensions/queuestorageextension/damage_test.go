@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.etcd.io/bbolt"
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 )
@@ -126,4 +127,31 @@ func TestDamageAnywhereCostsOnlyWhatIsDamaged(t *testing.T) {
 			t.Logf("%d places, %d files rewritten, %d values lost", len(whole)/pageSize, files, lost)
 		})
 	}
+}
+
+// TestDamageThatCannotBeSetAsideStays prevents that the bytes of a damaged item are deleted when the disk that they would be
+// kept on takes no file.
+func TestDamageThatCannotBeSetAsideStays(t *testing.T) {
+	dir, tel := t.TempDir(), componenttest.NewTelemetry()
+	defer func() { require.NoError(t, tel.Shutdown(context.Background())) }()
+	s := ours(t, tel, config(dir))
+	c := queueClient(t, s).(*client)
+	require.NoError(t, c.Batch(t.Context(), storage.SetOperation(metadataKey, (&bookkeeping{write: 1}).encode()), storage.SetOperation("0", []byte("an item"))))
+	require.NoError(t, c.db.Update(func(tx *bbolt.Tx) error {
+		bucket := tx.Bucket(valuesBucket)
+		raw := append([]byte{}, bucket.Get([]byte("0"))...)
+		raw[len(raw)-1]++
+		return bucket.Put([]byte("0"), raw)
+	}))
+	aside := filepath.Join(dir, "damaged")
+	require.NoError(t, os.WriteFile(aside, nil, 0o600), "no folder can be made")
+	op := storage.GetOperation("0")
+	require.NoError(t, c.Batch(t.Context(), storage.SetOperation(metadataKey, (&bookkeeping{read: 1, write: 1, dispatched: []uint64{0}}).encode()), op))
+	assert.Nil(t, op.Value)
+	require.NoError(t, c.Batch(t.Context(), storage.SetOperation(metadataKey, (&bookkeeping{read: 1, write: 1}).encode()), storage.DeleteOperation("0")))
+	raw, err := c.raw("0")
+	require.NoError(t, err)
+	assert.NotEmpty(t, raw, "the queue deletes what it could not decode")
+	require.NoError(t, c.Close(t.Context()))
+	assert.Zero(t, counted(t, tel, "damaged_values"))
 }

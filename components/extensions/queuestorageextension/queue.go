@@ -170,8 +170,8 @@ func (c *client) read(ops []*storage.Operation) error {
 	return nil
 }
 
-// value reads a value; nil if there is none. A damaged one is set aside and gone. Of one that cannot be read for another
-// reason a queue's is kept for the next start: told of an error, the queue would delete it.
+// value reads a value; nil if there is none. A damaged one is set aside and gone. A queue's that cannot be set aside, or cannot
+// be read for another reason, is kept for the next start: told of an error, the queue would delete it.
 func (c *client) value(key string) (payload []byte, err error) {
 	at := key
 	if old, moved := c.pending.moved[key]; moved {
@@ -212,8 +212,13 @@ func (c *client) value(key string) (payload []byte, err error) {
 		c.logger.Error("A stored value cannot be read; it stays where it is, for the next start", zap.String("key", key), zap.Error(err))
 		return nil, err
 	}
+	kept := c.setAside(at, damaged, reasonChecksum)
+	if !kept && c.queue {
+		// As on a full disk. Its bytes stay where they are, and the next start tries again.
+		c.held[key] = struct{}{}
+		return nil, nil
+	}
 	c.count.damaged(reasonChecksum, 1)
-	c.setAside(at, damaged, reasonChecksum)
 	if c.queue {
 		c.forget(key)
 		return nil, nil
