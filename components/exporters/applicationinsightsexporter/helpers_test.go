@@ -26,6 +26,9 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/otelcol-mesh/otelcol-mesh/components/exporters/applicationinsightsexporter/internal/deadletter"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/appinsights/ingestiontest"
@@ -71,6 +74,7 @@ func config(tb testing.TB, settings ...keys) *Config {
 
 // running is an exporter of all three signals.
 type running struct {
+	logged  *observer.ObservedLogs
 	tel     *componenttest.Telemetry
 	factory exporter.Factory
 	traces  exporter.Traces
@@ -87,6 +91,9 @@ func create(tb testing.TB, cfg *Config) *running {
 	set := exportertest.NewNopSettings(r.factory.Type())
 	set.ID = exporterID
 	set.TelemetrySettings = r.tel.NewTelemetrySettings()
+	var core zapcore.Core
+	core, r.logged = observer.New(zapcore.InfoLevel)
+	set.Logger = zap.New(core)
 	set.BuildInfo = component.BuildInfo{Command: "otelcol-mesh", Version: "1.2.3"}
 	var err error
 	r.traces, err = r.factory.CreateTraces(tb.Context(), set, cfg)

@@ -82,13 +82,18 @@ func TestShutdownSendsWhatIsInMemory(t *testing.T) {
 	assert.Equal(t, books{received: 50, accepted: 50}, r.books(t))
 }
 
-// What waits for its next attempt gets a last one, if there is time.
+// What waits for its next attempt gets a last one, if there is time. Here an item waits because the queue, which its batch
+// fills, has no room to take it back.
 func TestShutdownTriesOnceMore(t *testing.T) {
 	endpoint := ingestiontest.Start(t, ingestiontest.Config{})
 	require.NoError(t, endpoint.Fault(ingestiontest.Fault{Kind: ingestiontest.FaultItems, Indexes: []int{4}, ItemStatus: 500}))
-	r := start(t, config(t, quick, to(endpoint), keys{"retry_on_failure": keys{"initial_interval": "1h", "max_interval": "1h"}}))
+	r := start(t, config(t, quick, to(endpoint), keys{
+		"retry_on_failure": keys{"initial_interval": "1h", "max_interval": "1h"},
+		"sending_queue":    keys{"sizer": "items", "queue_size": 10},
+	}))
 	require.NoError(t, r.traces.ConsumeTraces(t.Context(), spans(0, 10)))
-	require.Eventually(t, func() bool { return r.books(t).accepted == 9 }, patience, time.Millisecond)
+	require.Eventually(t, func() bool { return r.logged.FilterMessageSnippet("Will retry").Len() == 1 }, patience, time.Millisecond)
+	require.Equal(t, int64(9), r.books(t).accepted)
 	r.stop(t)
 	assert.Equal(t, books{received: 10, accepted: 10}, r.books(t))
 	_, double := distinct(endpoint)
