@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componenttest"
@@ -225,6 +226,16 @@ func (f *fixture) idle(t testing.TB) {
 	require.Eventually(t, func() bool {
 		bytes, streams, _ := f.ledger.held()
 		return bytes == 0 && streams == 0
+	}, 10*time.Second, time.Millisecond)
+}
+
+// refusedSoon waits for what is counted: gRPC tells the end of a call that it refused by itself after the caller has its
+// answer.
+func (f *fixture) refusedSoon(t testing.TB, want map[string]int64) {
+	t.Helper()
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		byReason, _ := f.refused(t)
+		assert.Equal(c, want, byReason)
 	}, 10*time.Second, time.Millisecond)
 }
 
