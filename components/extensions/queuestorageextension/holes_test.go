@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -43,6 +44,14 @@ func (d dyingClient) Batch(ctx context.Context, ops ...*storage.Operation) error
 	return d.Client.Batch(ctx, ops...)
 }
 
+// Set is what the queue writes its bookkeeping with when it stops, which a killed process does not.
+func (d dyingClient) Set(ctx context.Context, key string, value []byte) error {
+	if d.left.Load() < 0 {
+		return errors.New("killed")
+	}
+	return d.Client.Set(ctx, key, value)
+}
+
 // Close gives the file free without writing anything, as the end of a process does.
 func (d dyingClient) Close(ctx context.Context) error {
 	if c, ok := d.Client.(*client); ok {
@@ -54,11 +63,13 @@ func (d dyingClient) Close(ctx context.Context) error {
 	return d.Client.Close(ctx)
 }
 
-// outage starts an exporter that cannot deliver, gives it n requests and stops it. As many as there are consumers
-// are being sent then.
-func outage(t *testing.T, s component.Component, n, consumers int) (want []string) {
+// outage starts an exporter that cannot deliver, gives it n requests and kills it. As many as there are consumers
+// are being sent then. A shutdown would not do: some consumers take further requests while it stops the others.
+func outage(t *testing.T, inner component.Component, n, consumers int) (want []string) {
 	t.Helper()
 	b := newBackend(true)
+	s := &dying{Extension: inner.(storage.Extension)}
+	s.batches.Store(math.MaxInt64)
 	e := newExporter(t, s, b, consumers)
 	for i := range n {
 		name := fmt.Sprintf("request %03d", i)
@@ -67,6 +78,7 @@ func outage(t *testing.T, s component.Component, n, consumers int) (want []strin
 	}
 	// Each consumer has a request, and the initial interval of retries is far longer than this test.
 	require.Eventually(t, func() bool { return b.attempts() >= consumers }, wait, wait/1000)
+	s.batches.Store(-1)
 	require.NoError(t, e.Shutdown(t.Context()))
 	return want
 }
