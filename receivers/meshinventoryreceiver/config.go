@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/component"
+
+	"github.com/otelcol-mesh/otelcol-mesh/internal/source/kube/lease"
 )
 
 // Config is the configuration of the mesh_inventory receiver.
@@ -60,8 +62,8 @@ type LeaderElectionConfig struct {
 	LeaseNamespace string `mapstructure:"lease_namespace"`
 	// Identity names this replica to people who look at the lease; empty for the host's name, which in a pod is the pod's.
 	Identity string `mapstructure:"identity"`
-	// LeaseDuration is how long other replicas wait for a leader that was killed; default 15s, whole seconds, more than
-	// RenewDeadline.
+	// LeaseDuration is how long other replicas wait for a leader that was killed; default 15s, whole seconds, at least a
+	// second more than RenewDeadline: see [lease.Settings].
 	LeaseDuration time.Duration `mapstructure:"lease_duration"`
 	// RenewDeadline is how long the leader tries to renew the lease before it stops; default 10s, more than 1.2 times
 	// RetryPeriod.
@@ -164,8 +166,8 @@ func (c *LeaderElectionConfig) Validate() error {
 		errs = append(errs, fmt.Errorf("'renew_deadline' is %v: write more than 1.2 times 'retry_period' (%v)",
 			c.RenewDeadline, least))
 	}
-	if c.LeaseDuration <= c.RenewDeadline || c.LeaseDuration%time.Second != 0 {
-		errs = append(errs, fmt.Errorf("'lease_duration' is %v: write whole seconds, more than 'renew_deadline' (%v)",
+	if c.LeaseDuration < c.RenewDeadline+lease.Slack || c.LeaseDuration%time.Second != 0 {
+		errs = append(errs, fmt.Errorf("'lease_duration' is %v: write whole seconds, at least one more than 'renew_deadline' (%v)",
 			c.LeaseDuration, c.RenewDeadline))
 	}
 	return errors.Join(errs...)

@@ -63,8 +63,8 @@ func TestBadConfigs(t *testing.T) {
 		"leader_election: 'lease_name' is empty: write":                       func(c *Config) { c.LeaderElection.LeaseName = "" },
 		"leader_election: 'retry_period' is 0s: write more than 0s":           func(c *Config) { c.LeaderElection.RetryPeriod = 0 },
 		"'renew_deadline' is 2.4s: write more than 1.2 times 'retry_period'":  func(c *Config) { c.LeaderElection.RenewDeadline = 2400 * time.Millisecond },
-		"'lease_duration' is 10s: write whole seconds, more than":             func(c *Config) { c.LeaderElection.LeaseDuration = 10 * time.Second },
-		"'lease_duration' is 10.5s: write whole seconds, more than 'renew_de": func(c *Config) { c.LeaderElection.LeaseDuration = 10500 * time.Millisecond },
+		"'lease_duration' is 10s: write whole seconds, at least one more ":    func(c *Config) { c.LeaderElection.LeaseDuration = 10 * time.Second },
+		"'lease_duration' is 11.5s: write whole seconds, at least one more t": func(c *Config) { c.LeaderElection.LeaseDuration = 11500 * time.Millisecond },
 	} {
 		cfg := createDefaultConfig().(*Config)
 		cfg.Cluster = "east"

@@ -38,10 +38,11 @@ type Settings struct {
 	// Identity names this replica to people who look at the lease. Required. What is written is the identity with a
 	// random ending, so that two processes that were given one identity still exclude each other.
 	Identity string
-	// Duration is how long others wait for a leader that has stopped renewing: whole seconds, at least one, as the lease
-	// has no room for less.
+	// Duration is how long others wait for a leader that has stopped renewing: whole seconds, as the lease has no room for
+	// less, and at least a second more than RenewDeadline, as client-go compares leases in whole seconds: others may count
+	// from a second before the last renewal.
 	Duration time.Duration
-	// RenewDeadline is how long the leader tries to renew before it steps down; less than Duration.
+	// RenewDeadline is how long the leader tries to renew before it steps down.
 	RenewDeadline time.Duration
 	// RetryPeriod is the pause between two tries; less than RenewDeadline / 1.2.
 	RetryPeriod time.Duration
@@ -75,14 +76,24 @@ type Term struct {
 // stopped by a signal, and goes on before its timers fire.
 func (t Term) Held() bool { return t.lock == nil || t.lock.held() }
 
-// New prepares an election. The settings of the connection are copied and left alone. It does not talk to the API server.
+// Slack is what a lease must last longer than its leader tries to renew it.
+const Slack = time.Second
+
+var errTooShort = errors.New("the lease must last a second longer than its leader tries to renew it, or two could lead at a time")
+
+// New prepares an election; times that could let two lead at a time are refused. The settings of the connection are copied and left alone. It does not talk to the API server.
 func New(config *rest.Config, s Settings) (*Elector, error) {
 	if s.Now == nil {
 		s.Now = time.Now
 	}
+	if s.Duration < s.RenewDeadline+Slack {
+		return nil, errTooShort
+	}
 	own := rest.AddUserAgent(rest.CopyConfig(config), "leader-election")
 	// One request that hangs must not use up the time there is to renew.
 	own.Timeout = max(time.Second, s.RenewDeadline/2)
+	// Nor must waiting for leave to send one; RetryPeriod bounds how many there are.
+	own.QPS = -1
 	connections, err := rest.HTTPClientFor(own)
 	if err != nil {
 		return nil, fmt.Errorf("making the client of the lease: %w", err)

@@ -60,7 +60,6 @@ func (l *lock) write(
 	ctx context.Context, record resourcelock.LeaderElectionRecord,
 	send func(context.Context, resourcelock.LeaderElectionRecord) error,
 ) error {
-	// Others count from when they see the change, which is later than this.
 	began := l.now()
 	epoch := l.nextEpoch(began)
 	record.AcquireTime = metav1.NewTime(epoch)
@@ -71,8 +70,14 @@ func (l *lock) write(
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.epoch, l.last, l.until = epoch, epoch, began.Add(l.duration)
+	l.epoch, l.last, l.until = epoch, epoch, began.Add(l.duration-unseen(record.RenewTime.Time))
 	return nil
+}
+
+// unseen is for how long others may have counted already when a renewal that began at renewed is answered: the library
+// compares records in whole seconds, so that they see a change once a second, and count from there.
+func unseen(renewed time.Time) time.Duration {
+	return time.Since(renewed) + renewed.Sub(renewed.Truncate(time.Second))
 }
 
 // nextEpoch returns the term's epoch if it has one, or a new one, greater than any seen. The lease keeps microseconds.

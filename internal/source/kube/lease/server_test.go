@@ -29,18 +29,9 @@ const patience = 20 * time.Second
 
 // leaseServer is the part of an API server that keeps one lease.
 type leaseServer struct {
-	server *httptest.Server
-
 	mu      sync.Mutex
 	lease   *coordination.Lease
 	version int
-}
-
-func newLeaseServer(t *testing.T) *leaseServer {
-	s := &leaseServer{}
-	s.server = httptest.NewServer(http.HandlerFunc(s.serve))
-	t.Cleanup(s.server.Close)
-	return s
 }
 
 func (s *leaseServer) serve(w http.ResponseWriter, r *http.Request) {
@@ -107,15 +98,21 @@ func (s *leaseServer) holder() string {
 	return *s.lease.Spec.HolderIdentity
 }
 
-// wire is one replica's connection to the server, which a test can cut.
-type wire struct{ cut atomic.Bool }
+// wire is one replica's connection to the server, which a test can cut. There is no network in between, which would take
+// true time.
+type wire struct {
+	server *leaseServer
+	cut    atomic.Bool
+}
 
 func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	if w.cut.Load() {
 		<-r.Context().Done()
 		return nil, r.Context().Err()
 	}
-	return http.DefaultTransport.RoundTrip(r)
+	answer := httptest.NewRecorder()
+	w.server.serve(answer, r)
+	return answer.Result(), nil
 }
 
 // clock is a clock that a test can set beside the true one.
@@ -132,12 +129,12 @@ type replica struct {
 }
 
 func (s *leaseServer) replica(t *testing.T, identity string) *replica {
-	r := &replica{wire: &wire{}, clock: &clock{}}
-	config := &rest.Config{Host: s.server.URL, Transport: r.wire}
+	r := &replica{wire: &wire{server: s}, clock: &clock{}}
+	config := &rest.Config{Host: "http://localhost:1", Transport: r.wire}
 	config.ContentType = "application/json"
 	elector, err := New(config, Settings{
 		Namespace: "mesh", Name: "inventory", Identity: identity,
-		Duration: time.Second, RenewDeadline: 600 * time.Millisecond, RetryPeriod: 50 * time.Millisecond,
+		Duration: 2 * time.Second, RenewDeadline: time.Second, RetryPeriod: 50 * time.Millisecond,
 		Logger: slog.New(slog.DiscardHandler), Now: r.clock.now,
 		Observe: func(err error) {
 			if err != nil {
