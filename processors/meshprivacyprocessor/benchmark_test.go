@@ -12,11 +12,11 @@ import (
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/consumer/consumertest"
-	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/processor/processortest"
 
 	"github.com/otelcol-mesh/otelcol-mesh/processors/meshprivacyprocessor/internal/metadatatest"
+	"github.com/otelcol-mesh/otelcol-mesh/processors/meshprivacyprocessor/privacytest"
 )
 
 const batchSize = 1000
@@ -25,7 +25,7 @@ const batchSize = 1000
 func envoySpans(n int, path string) ptrace.Traces {
 	td := ptrace.NewTraces()
 	rs := td.ResourceSpans().AppendEmpty()
-	put(rs.Resource().Attributes(), [][2]string{
+	privacytest.Put(rs.Resource().Attributes(), [][2]string{
 		{"service.name", "productpage.bookinfo"},
 		{"k8s.cluster.name", "aks-westeurope"},
 		{"k8s.namespace.name", "bookinfo"},
@@ -39,8 +39,8 @@ func envoySpans(n int, path string) ptrace.Traces {
 		span.SetName("reviews.bookinfo.svc.cluster.local:9080/*")
 		span.SetKind(ptrace.SpanKindClient)
 		attrs := span.Attributes()
-		put(attrs, topologyFields)
-		put(attrs, [][2]string{
+		privacytest.Put(attrs, privacytest.TopologyFields)
+		privacytest.Put(attrs, [][2]string{
 			{"http.request.method", "GET"},
 			{"url.full", "http://reviews.bookinfo:9080" + path},
 			{"url.scheme", "http"},
@@ -51,42 +51,6 @@ func envoySpans(n int, path string) ptrace.Traces {
 		attrs.PutInt("server.port", 9080)
 	}
 	return td
-}
-
-// topologyFields are those of one span.
-var topologyFields = [][2]string{
-	{"envoy.request.id", "e4e8c177-3962-9359-945e-61e7175cd867"},
-	{"envoy.node.id", "sidecar~127.1.0.21~productpage-v1-1.bookinfo~bookinfo.svc.cluster.local"},
-	{"envoy.upstream.cluster", "outbound|9080||reviews.bookinfo.svc.cluster.local"},
-	{"envoy.response.flags", "-"},
-	{"envoy.downstream.address", "127.1.0.21"},
-	{"network.protocol.version", "1.1"},
-	{"network.peer.address", "127.1.0.31"},
-	{"server.address", "reviews.bookinfo"},
-	{"istio.canonical_service", "productpage"},
-	{"istio.canonical_revision", "v1"},
-	{"istio.mesh_id", "mesh1"},
-	{"istio.namespace", "bookinfo"},
-	{"istio.cluster_id", "aks-westeurope"},
-	{"mesh.source.cluster", "aks-westeurope"},
-	{"mesh.source.region", "westeurope"},
-	{"mesh.source.zone", "westeurope-1"},
-	{"mesh.source.namespace", "bookinfo"},
-	{"mesh.source.workload", "productpage-v1"},
-	{"mesh.source.principal", "spiffe://cluster.local/ns/bookinfo/sa/bookinfo-productpage"},
-	{"mesh.destination.cluster", "aks-westeurope"},
-	{"mesh.destination.zone", "westeurope-2"},
-	{"mesh.destination.workload", "reviews-v1"},
-	{"mesh.destination.principal", "spiffe://cluster.local/ns/bookinfo/sa/bookinfo-reviews"},
-	{"mesh.traffic.locality", "cross_zone"},
-	{"mesh.resolution.source", "tag"},
-	{"mesh.resolution.destination", "ip"},
-}
-
-func put(attrs pcommon.Map, pairs [][2]string) {
-	for _, kv := range pairs {
-		attrs.PutStr(kv[0], kv[1])
-	}
 }
 
 // upstreamRules are what upstream's redaction processor can be told to do of the same.

@@ -20,6 +20,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
 
 	"github.com/otelcol-mesh/otelcol-mesh/processors/meshprivacyprocessor/internal/metadatatest"
+	"github.com/otelcol-mesh/otelcol-mesh/processors/meshprivacyprocessor/privacytest"
 )
 
 func TestConfig(t *testing.T) {
@@ -189,12 +190,12 @@ func TestNamesThatBecomeOne(t *testing.T) {
 }
 
 func FuzzLogs(f *testing.F) {
-	c := newCorpus(1)
+	c := privacytest.New(1)
 	for range 4 {
 		ld := plog.NewLogs()
 		record := ld.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords().AppendEmpty()
-		c.value(record.Body(), 0)
-		c.attributes(record.Attributes(), 0)
+		c.Value(record.Body())
+		c.Attributes(record.Attributes())
 		wire, err := (&plog.ProtoMarshaler{}).MarshalLogs(ld)
 		require.NoError(f, err)
 		f.Add(wire)

@@ -52,6 +52,20 @@ func (p *meshPrivacy) shutdown(context.Context) error {
 type pass struct {
 	*meshPrivacy
 	tally tally
+	last  [remembered]seen
+}
+
+// remembered is how many attributes of the last item are compared with those of the next.
+const remembered = 48
+
+// seen is what is known of an attribute of the last item that had so many: the items of a batch have the same names in the
+// same order, and mostly the same values, as they come from the same workload.
+type seen struct {
+	key   string
+	class *redact.Class
+	// clean says that there is nothing to redact in this text under this name.
+	clean bool
+	text  string
 }
 
 // text redacts a text that has no name.
@@ -82,10 +96,23 @@ func (p *pass) attributes(attrs pcommon.Map, at place, deep int) {
 	rename := false
 	gone := false
 	pair := redact.None
+	i := 0
 	for key, value := range attrs.All() {
-		class := p.redactor.Key(key)
-		if value.Type() == pcommon.ValueTypeStr && class.Plain {
-			p.plainText(value, at)
+		var before *seen
+		if deep == 0 && i < remembered {
+			before = &p.last[i]
+			i++
+		}
+		isText := value.Type() == pcommon.ValueTypeStr
+		class := p.classOf(key, before)
+		if before != nil && before.clean && isText && before.text == value.Str() {
+			continue
+		}
+		if isText && class.Plain {
+			clean := p.plainText(value, at)
+			if before != nil {
+				before.clean, before.text = clean, value.Str()
+			}
 			if deep > 0 {
 				pair = p.namePair(key, value, pair)
 			}
@@ -111,15 +138,31 @@ func (p *pass) attributes(attrs pcommon.Map, at place, deep int) {
 	}
 }
 
-func (p *pass) plainText(value pcommon.Value, at place) {
+// classOf returns what a name says, from what is known of the last item if it is the same name.
+func (p *pass) classOf(key string, before *seen) *redact.Class {
+	if before == nil {
+		return p.redactor.Key(key)
+	}
+	if before.class == nil || before.key != key {
+		*before = seen{key: key, class: p.redactor.Key(key)}
+	}
+	return before.class
+}
+
+// plainText redacts a text whose name says nothing, and reports whether there was nothing to redact.
+func (p *pass) plainText(value pcommon.Value, at place) (clean bool) {
 	text := value.Str()
+	clean = true
 	if len(text) > p.maxLength {
 		text, _ = p.cut(text, at)
 		value.SetStr(text)
+		clean = false
 	}
 	if out, changed := p.redactor.Text(text, &p.tally.redacted[at]); changed {
 		value.SetStr(out)
+		clean = false
 	}
+	return clean
 }
 
 // named redacts a value by what its name says, and reports whether it was emptied to be removed.

@@ -17,118 +17,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/otelcol-mesh/otelcol-mesh/processors/meshprivacyprocessor/internal/metadatatest"
+	"github.com/otelcol-mesh/otelcol-mesh/processors/meshprivacyprocessor/privacytest"
 )
-
-// wanted is how many secrets each signal carries at least; the three make more than ten thousand.
-const wanted = 4000
-
-func (c *corpus) traces() ptrace.Traces {
-	td := ptrace.NewTraces()
-	for start := len(c.secrets); len(c.secrets)-start < wanted; {
-		rs := td.ResourceSpans().AppendEmpty()
-		put(rs.Resource().Attributes(), resourceFields)
-		c.attributes(rs.Resource().Attributes(), 0)
-		rs.SetSchemaUrl(c.url())
-		ss := rs.ScopeSpans().AppendEmpty()
-		ss.Scope().SetName(c.line())
-		ss.Scope().SetVersion(c.line())
-		ss.SetSchemaUrl(c.url())
-		c.attributes(ss.Scope().Attributes(), 0)
-		for range 20 {
-			span := ss.Spans().AppendEmpty()
-			span.SetName(pick(c, c.line, c.url)())
-			span.TraceState().FromRaw("vendor=eyJ" + c.word() + c.word())
-			span.Status().SetMessage(c.line())
-			put(span.Attributes(), topologyFields)
-			c.attributes(span.Attributes(), 0)
-			event := span.Events().AppendEmpty()
-			event.SetName(c.line())
-			c.attributes(event.Attributes(), 0)
-			link := span.Links().AppendEmpty()
-			link.TraceState().FromRaw("token=" + c.word())
-			c.attributes(link.Attributes(), 0)
-		}
-	}
-	return td
-}
-
-func (c *corpus) logs() plog.Logs {
-	ld := plog.NewLogs()
-	for start := len(c.secrets); len(c.secrets)-start < wanted; {
-		rl := ld.ResourceLogs().AppendEmpty()
-		put(rl.Resource().Attributes(), resourceFields)
-		c.attributes(rl.Resource().Attributes(), 0)
-		rl.SetSchemaUrl(c.url())
-		sl := rl.ScopeLogs().AppendEmpty()
-		c.attributes(sl.Scope().Attributes(), 0)
-		sl.SetSchemaUrl(c.url())
-		for range 20 {
-			record := sl.LogRecords().AppendEmpty()
-			record.SetEventName(c.line())
-			record.SetSeverityText(c.line())
-			c.value(record.Body(), 0)
-			put(record.Attributes(), topologyFields)
-			c.attributes(record.Attributes(), 0)
-		}
-	}
-	return ld
-}
-
-func (c *corpus) metrics() pmetric.Metrics {
-	md := pmetric.NewMetrics()
-	for start := len(c.secrets); len(c.secrets)-start < wanted; {
-		rm := md.ResourceMetrics().AppendEmpty()
-		put(rm.Resource().Attributes(), resourceFields)
-		c.attributes(rm.Resource().Attributes(), 0)
-		rm.SetSchemaUrl(c.url())
-		sm := rm.ScopeMetrics().AppendEmpty()
-		c.attributes(sm.Scope().Attributes(), 0)
-		sm.SetSchemaUrl(c.url())
-		for _, kind := range []pmetric.MetricType{
-			pmetric.MetricTypeGauge, pmetric.MetricTypeSum, pmetric.MetricTypeHistogram, pmetric.MetricTypeExponentialHistogram, pmetric.MetricTypeSummary,
-		} {
-			c.metric(sm.Metrics().AppendEmpty(), kind)
-		}
-	}
-	return md
-}
-
-func (c *corpus) metric(metric pmetric.Metric, kind pmetric.MetricType) {
-	metric.SetName(c.line())
-	metric.SetDescription(c.line())
-	metric.SetUnit(c.line())
-	c.attributes(metric.Metadata(), 0)
-	var attrs pcommon.Map
-	exemplars := pmetric.NewExemplarSlice()
-	switch kind {
-	case pmetric.MetricTypeGauge:
-		point := metric.SetEmptyGauge().DataPoints().AppendEmpty()
-		attrs, exemplars = point.Attributes(), point.Exemplars()
-	case pmetric.MetricTypeSum:
-		point := metric.SetEmptySum().DataPoints().AppendEmpty()
-		attrs, exemplars = point.Attributes(), point.Exemplars()
-	case pmetric.MetricTypeHistogram:
-		point := metric.SetEmptyHistogram().DataPoints().AppendEmpty()
-		attrs, exemplars = point.Attributes(), point.Exemplars()
-	case pmetric.MetricTypeExponentialHistogram:
-		point := metric.SetEmptyExponentialHistogram().DataPoints().AppendEmpty()
-		attrs, exemplars = point.Attributes(), point.Exemplars()
-	case pmetric.MetricTypeSummary:
-		attrs = metric.SetEmptySummary().DataPoints().AppendEmpty().Attributes()
-	}
-	put(attrs, topologyFields)
-	c.attributes(attrs, 0)
-	c.attributes(exemplars.AppendEmpty().FilteredAttributes(), 0)
-}
-
-var resourceFields = [][2]string{
-	{"service.name", "productpage.bookinfo"},
-	{"service.instance.id", "bookinfo.productpage-v1-6d5f7c9b8-abcde"},
-	{"k8s.cluster.name", "aks-westeurope"},
-	{"k8s.pod.name", "productpage-v1-6d5f7c9b8-abcde"},
-	{"cloud.region", "westeurope"},
-	{"cloud.availability_zone", "westeurope-1"},
-}
 
 // TestNoSeededSecretLeaves: issue 6, 10 000 seeded secrets in every place of every signal, none of them leaves, and every
 // topology field leaves as it came, in each mode.
@@ -139,9 +29,9 @@ func TestNoSeededSecretLeaves(t *testing.T) {
 			if cfg.Mode = mode; mode == Hash {
 				cfg.HashKey = "0123456789abcdef"
 			}
-			c := newCorpus(20261123)
-			td, ld, md := c.traces(), c.logs(), c.metrics()
-			require.Greater(t, len(c.secrets), 10_000)
+			c := privacytest.New(20261123)
+			td, ld, md := c.Traces(), c.Logs(), c.Metrics()
+			require.Greater(t, c.Secrets(), 10_000)
 			p, err := newMeshPrivacy(metadatatest.NewSettings(componenttest.NewTelemetry()), cfg)
 			require.NoError(t, err)
 			for range 2 {
@@ -154,7 +44,7 @@ func TestNoSeededSecretLeaves(t *testing.T) {
 	}
 }
 
-func assertNothingLeft(t *testing.T, c *corpus, td ptrace.Traces, ld plog.Logs, md pmetric.Metrics) {
+func assertNothingLeft(t *testing.T, c *privacytest.Corpus, td ptrace.Traces, ld plog.Logs, md pmetric.Metrics) {
 	t.Helper()
 	spans, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
 	require.NoError(t, err)
@@ -163,7 +53,7 @@ func assertNothingLeft(t *testing.T, c *corpus, td ptrace.Traces, ld plog.Logs, 
 	points, err := (&pmetric.ProtoMarshaler{}).MarshalMetrics(md)
 	require.NoError(t, err)
 	for signal, wire := range map[string][]byte{"traces": spans, "logs": records, "metrics": points} {
-		leaks := c.leaks(string(wire))
+		leaks := c.Leaks(string(wire))
 		if !assert.Empty(t, len(leaks), signal) {
 			for _, leak := range leaks[:min(len(leaks), 12)] {
 				at := strings.Index(string(wire), leak)
@@ -172,23 +62,23 @@ func assertNothingLeft(t *testing.T, c *corpus, td ptrace.Traces, ld plog.Logs, 
 		}
 	}
 	for _, rs := range td.ResourceSpans().All() {
-		assertFields(t, rs.Resource().Attributes(), resourceFields)
+		assertFields(t, rs.Resource().Attributes(), privacytest.ResourceFields)
 		for _, span := range rs.ScopeSpans().At(0).Spans().All() {
-			assertFields(t, span.Attributes(), topologyFields)
+			assertFields(t, span.Attributes(), privacytest.TopologyFields)
 		}
 	}
 	for _, rl := range ld.ResourceLogs().All() {
-		assertFields(t, rl.Resource().Attributes(), resourceFields)
+		assertFields(t, rl.Resource().Attributes(), privacytest.ResourceFields)
 		for _, record := range rl.ScopeLogs().At(0).LogRecords().All() {
-			assertFields(t, record.Attributes(), topologyFields)
+			assertFields(t, record.Attributes(), privacytest.TopologyFields)
 			if body := record.Body().AsString(); strings.HasPrefix(body, "[2026") {
-				assert.True(t, strings.HasSuffix(body, envoyTail), body)
+				assert.True(t, strings.HasSuffix(body, privacytest.EnvoyTail), body)
 			}
 		}
 	}
 	for _, rm := range md.ResourceMetrics().All() {
-		assertFields(t, rm.Resource().Attributes(), resourceFields)
-		assertFields(t, rm.ScopeMetrics().At(0).Metrics().At(0).Gauge().DataPoints().At(0).Attributes(), topologyFields)
+		assertFields(t, rm.Resource().Attributes(), privacytest.ResourceFields)
+		assertFields(t, rm.ScopeMetrics().At(0).Metrics().At(0).Gauge().DataPoints().At(0).Attributes(), privacytest.TopologyFields)
 	}
 }
 

@@ -27,6 +27,18 @@ type Config struct {
 	MaxStreams int `mapstructure:"max_streams"`
 	// MaxStreamsPerPeer is how many of them one peer may have. Clients of gRPC are told and wait.
 	MaxStreamsPerPeer int `mapstructure:"max_streams_per_peer"`
+	// MaxReading is how many requests may be read at once; the rest wait for their turn. What is not yet whole takes no
+	// more memory than that many times 'max_bytes', twice while it is decompressed.
+	MaxReading int `mapstructure:"max_reading"`
+	// MaxReadingPerPeer is how many of them one peer may have.
+	MaxReadingPerPeer int `mapstructure:"max_reading_per_peer"`
+	// MinReadTime is how long a request may be read in any case; from then on another that waits may end it. At least 10ms.
+	MinReadTime time.Duration `mapstructure:"min_read_time"`
+	// MaxReadTime is how long it may be read, and wait for that, in the best case; at least 'min_read_time'.
+	MaxReadTime time.Duration `mapstructure:"max_read_time"`
+	// MaxProcessBytes is the memory of the whole process, as Go counts it, from which on streams that bring no message are
+	// ended. 0 stands for GOMEMLIMIT; without that none is ended.
+	MaxProcessBytes int64 `mapstructure:"max_process_bytes"`
 	// MaxConnections is on how many gRPC connections requests are taken.
 	MaxConnections int `mapstructure:"max_connections"`
 	// MaxConnectionsPerPeer is how many of them one peer may have.
@@ -115,8 +127,9 @@ func createDefaultConfig() component.Config {
 			MaxExemplars: 50_000, MaxBuckets: 500_000, MaxAttributesPerObject: 1024, MaxDepth: 16,
 			MaxKeyBytes: 4096, MaxValueBytes: mib,
 		},
-		MaxConcurrentBytes: 128 * mib, MaxConcurrentBytesPerPeer: 48 * mib,
+		MaxConcurrentBytes: 96 * mib, MaxConcurrentBytesPerPeer: 48 * mib,
 		MaxStreams: 1024, MaxStreamsPerPeer: 64, MaxConnections: 4096, MaxConnectionsPerPeer: 128,
+		MaxReading: 8, MaxReadingPerPeer: 2, MinReadTime: 500 * time.Millisecond, MaxReadTime: 30 * time.Second,
 		MaxHeaderBytes: 32 << 10, RetryAfter: time.Second, MaxReportedPeers: 100,
 		HTTP: HTTPConfig{TracesURLPath: "/v1/traces", LogsURLPath: "/v1/logs", MetricsURLPath: "/v1/metrics"},
 	}
@@ -126,6 +139,7 @@ func createDefaultConfig() component.Config {
 func (c *Config) Validate() error {
 	errs := []error{
 		atLeastOne("max_streams", int64(c.MaxStreams)), atLeastOne("max_streams_per_peer", int64(c.MaxStreamsPerPeer)),
+		atLeastOne("max_reading", int64(c.MaxReading)), atLeastOne("max_reading_per_peer", int64(c.MaxReadingPerPeer)),
 		atLeastOne("max_connections", int64(c.MaxConnections)),
 		atLeastOne("max_connections_per_peer", int64(c.MaxConnectionsPerPeer)),
 		atLeastOne("max_reported_peers", int64(c.MaxReportedPeers)),
@@ -143,6 +157,15 @@ func (c *Config) Validate() error {
 	}
 	if c.MaxStreamsPerPeer > math.MaxInt32 {
 		errs = append(errs, fmt.Errorf("'max_streams_per_peer' is %d: write less", c.MaxStreamsPerPeer))
+	}
+	if c.MaxProcessBytes < 0 {
+		errs = append(errs, fmt.Errorf("'max_process_bytes' is %d: write 0 (for GOMEMLIMIT) or more", c.MaxProcessBytes))
+	}
+	if c.MinReadTime < 10*time.Millisecond {
+		errs = append(errs, fmt.Errorf("'min_read_time' is %v: write 10ms or more", c.MinReadTime))
+	}
+	if c.MaxReadTime < c.MinReadTime {
+		errs = append(errs, fmt.Errorf("'max_read_time' is %v: write 'min_read_time' (%v) or more", c.MaxReadTime, c.MinReadTime))
 	}
 	if c.RetryAfter < time.Second {
 		errs = append(errs, fmt.Errorf("'retry_after' is %v: write 1s or more", c.RetryAfter))

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -31,10 +33,32 @@ func (l *requestLimits) GetGRPCServerOptions(context.Context) ([]grpc.ServerOpti
 		grpc.RPCDecompressor(zstd),                                                     //nolint:staticcheck // see boundedZstd
 		grpc.MaxHeaderListSize(uint32(min(l.cfg.MaxHeaderBytes, math.MaxInt32))),       //nolint:gosec // at least 1024
 		grpc.MaxConcurrentStreams(uint32(min(l.cfg.MaxStreamsPerPeer, math.MaxInt32))), //nolint:gosec // at least 1
+		// Windows that gRPC measures by itself grow to 16 MiB for each stream, of which nobody has read anything yet.
+		grpc.StaticStreamWindowSize(streamWindow),
+		grpc.StaticConnWindowSize(connectionWindow),
+		// Connections that never begin are closed.
+		grpc.ConnectionTimeout(handshakeTimeout),
 		grpc.InTapHandle(c.admit),
 		grpc.StatsHandler(c),
 		grpc.ChainUnaryInterceptor(c.unary),
 	}, nil
+}
+
+const (
+	// streamWindow is what a sender may send before its call is read; the least that HTTP/2 allows without a round trip.
+	streamWindow = 64<<10 - 1
+	// connectionWindow costs no memory, as the windows of streams bound what is kept: it is how much may be on the way.
+	connectionWindow = 16 << 20
+	// handshakeTimeout is how long a connection may take until the first frame, TLS included.
+	handshakeTimeout = 10 * time.Second
+)
+
+// exports are the calls whose message is read in turn. Streams, such as those of Envoy, wait for their next message most of
+// the time: they have no turn.
+var exports = map[string]bool{
+	"/opentelemetry.proto.collector.trace.v1.TraceService/Export":     true,
+	"/opentelemetry.proto.collector.logs.v1.LogsService/Export":       true,
+	"/opentelemetry.proto.collector.metrics.v1.MetricsService/Export": true,
 }
 
 // calls holds one server to the limits.
@@ -54,10 +78,18 @@ type (
 // its context ends. A sender that breaks off while the handler works gets no second place meanwhile.
 type call struct {
 	ledger *ledger
+	turns  *turns
 	peer   string
+	// cancel ends the reading of its message.
+	cancel context.CancelFunc
+	// heard is when its last message came, or its begin; of streams.
+	heard atomic.Int64
 
 	mu           sync.Mutex
 	begun, ended bool
+	turn         *turn
+	// unread is why it was made to end before its message was whole.
+	unread *refusal
 	// payload is the message that may wait in the codec; judged says that it did not wait in vain.
 	payload any
 	judged  bool
@@ -76,7 +108,19 @@ func (c *call) abandoned() {
 	defer c.mu.Unlock()
 	if !c.begun {
 		c.end()
+		c.read()
 	}
+}
+
+// read gives back the call's turn. The lock is held.
+func (c *call) read() {
+	if c.turn == nil {
+		return
+	}
+	if c.turns.done(c.turn) {
+		c.unread = tooSlow(0)
+	}
+	c.turn = nil
 }
 
 // connection is one connection; over says that it is beyond the limit.
@@ -95,7 +139,8 @@ func (c *calls) admit(ctx context.Context, _ *tap.Info) (context.Context, error)
 	if !c.ledger.open(from) {
 		return nil, c.unavailable(from, reasonStreams, "too many streams ('max_streams', 'max_streams_per_peer')")
 	}
-	own := &call{ledger: c.ledger, peer: from}
+	ctx, cancel := context.WithCancel(ctx)
+	own := &call{ledger: c.ledger, turns: c.turns, peer: from, cancel: cancel}
 	context.AfterFunc(ctx, own.abandoned)
 	return context.WithValue(ctx, callKey{}, own), nil
 }
@@ -146,8 +191,29 @@ func (c *calls) HandleConn(ctx context.Context, event stats.ConnStats) {
 	c.ledger.disconnect(conn.peer)
 }
 
-// TagRPC leaves the context as it is.
-func (c *calls) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context { return ctx }
+// TagRPC waits for the turn of a call: it runs in the call's own goroutine, before anything of its message is read.
+func (c *calls) TagRPC(ctx context.Context, info *stats.RPCTagInfo) context.Context {
+	own, ok := ctx.Value(callKey{}).(*call)
+	if !ok || !exports[info.FullMethodName] {
+		return ctx
+	}
+	turn, ok := c.turns.take(ctx, own.peer, own.cancel)
+	own.mu.Lock()
+	defer own.mu.Unlock()
+	switch {
+	case !ok:
+		if ctx.Err() == nil {
+			own.unread = noTurn(0)
+		}
+		own.cancel()
+	case ctx.Err() != nil:
+		own.turn = turn
+		own.read()
+	default:
+		own.turn = turn
+	}
+	return ctx
+}
 
 // HandleRPC follows a call from its handler's begin to its end.
 func (c *calls) HandleRPC(ctx context.Context, event stats.RPCStats) {
@@ -162,17 +228,28 @@ func (c *calls) HandleRPC(ctx context.Context, event stats.RPCStats) {
 		own.begun = true
 		// The messages of a stream are the receiver's own affair, and so are its errors.
 		own.judged = event.IsClientStream || event.IsServerStream
+		if own.judged {
+			own.heard.Store(event.BeginTime.UnixNano())
+			c.relief.add(own)
+		}
 	case *stats.InPayload:
 		own.payload = event.Payload
+		own.heard.Store(event.RecvTime.UnixNano())
 	case *stats.End:
 		if own.payload != nil {
 			c.codec.drop(own.payload)
 		}
 		own.end()
-		if own.judged {
-			return
+		own.read()
+		own.cancel()
+		c.relief.remove(own)
+		switch {
+		case own.unread != nil && event.Error != nil:
+			c.countRefused(overGRPC, own.peer, own.unread)
+		case own.judged:
+		default:
+			c.countUnread(own.peer, event.Error)
 		}
-		c.countUnread(own.peer, event.Error)
 	}
 }
 
@@ -188,7 +265,8 @@ func (c *calls) countUnread(from string, err error) {
 
 // unary counts a request, decodes it if it is within the limits, and holds its memory until its handler has returned.
 func (c *calls) unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-	if own, ok := ctx.Value(callKey{}).(*call); ok {
+	own, ok := ctx.Value(callKey{}).(*call)
+	if ok {
 		own.mu.Lock()
 		own.judged = true
 		own.mu.Unlock()
@@ -199,7 +277,17 @@ func (c *calls) unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, nex
 	from := peerIn(ctx)
 	held := &held{ledger: c.ledger, peer: from, after: c.cfg.RetryAfter}
 	defer held.release()
-	if refused := c.decode(req, held); refused != nil {
+	refused := c.decode(req, held)
+	if own != nil {
+		// What the request takes is counted from here on.
+		own.mu.Lock()
+		own.read()
+		if refused != nil {
+			own.unread = nil // counted once
+		}
+		own.mu.Unlock()
+	}
+	if refused != nil {
 		c.countRefused(overGRPC, from, refused)
 		return nil, refused.grpc().Err()
 	}

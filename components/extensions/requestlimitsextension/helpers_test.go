@@ -131,6 +131,15 @@ func startReceiver(t testing.TB, own component.Component, extra map[string]any, 
 	return overGRPC, overHTTP
 }
 
+// listen serves on an address of its own until the server is stopped.
+func listen(t testing.TB, server *grpc.Server) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	go func() { _ = server.Serve(listener) }()
+	return listener.Addr().String()
+}
+
 func stop(t testing.TB, r receiver.Traces) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()

@@ -79,19 +79,20 @@ func (h *httpLimits) serve(w http.ResponseWriter, r *http.Request, peer string, 
 	held := &held{ledger: h.ledger, peer: peer, after: h.cfg.RetryAfter}
 	defer held.release()
 
-	body, refused := h.read(r, held)
+	// The turn lasts until what the request takes is counted; reading may be ended by whoever waits for one.
+	turn, ok := h.turns.take(r.Context(), peer, func() { _ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) })
+	if !ok {
+		return noTurn(h.cfg.RetryAfter)
+	}
+	body, refused := h.admit(r, held, signal, json)
+	if h.turns.done(turn) && refused != nil && refused.reason == reasonUnreadable {
+		return tooSlow(h.cfg.RetryAfter)
+	}
 	if refused != nil {
 		if refused.retryAfter != 0 {
 			// Many clients see a broken connection, not an answer, if it comes before they have sent all.
 			_, _ = io.CopyN(io.Discard, r.Body, h.cfg.Request.MaxBytes)
 		}
-		return refused
-	}
-	decoded, refused := h.judge(signal, body, json)
-	if refused != nil {
-		return refused
-	}
-	if refused = held.take(decoded); refused != nil {
 		return refused
 	}
 	h.countAdmitted(overHTTP)
@@ -105,6 +106,19 @@ func (h *httpLimits) serve(w http.ResponseWriter, r *http.Request, peer string, 
 	return nil
 }
 
+// admit reads a request, counts what it holds, and takes what decoding it will take.
+func (h *httpLimits) admit(r *http.Request, held *held, signal otlpwalk.Signal, json bool) ([]byte, *refusal) {
+	body, refused := h.read(r, held)
+	if refused != nil {
+		return nil, refused
+	}
+	decoded, refused := h.judge(signal, body, json)
+	if refused != nil {
+		return nil, refused
+	}
+	return body, held.take(decoded)
+}
+
 // firstRead is the buffer that a body of unknown length starts with.
 const firstRead = 64 << 10
 
@@ -116,9 +130,10 @@ func (h *httpLimits) read(r *http.Request, held *held) ([]byte, *refusal) {
 	if r.ContentLength > most {
 		return nil, tooLong
 	}
+	// What is announced is not yet sent: a long one begins small as well.
 	size := int64(firstRead)
 	if r.ContentLength >= 0 {
-		size = r.ContentLength + 1
+		size = min(size, r.ContentLength+1)
 	}
 	if refused := held.take(2 * size); refused != nil {
 		return nil, refused

@@ -29,6 +29,9 @@ const (
 	reasonUnknownPath      reason = "unknown_path"
 	reasonConcurrentBytes  reason = "concurrent_bytes"
 	reasonStreams          reason = "streams"
+	reasonReading          reason = "reading"
+	reasonSlow             reason = "slow"
+	reasonMemory           reason = "memory"
 	reasonConnections      reason = "connections"
 	reasonHeaderBytes      reason = "header_bytes"
 )

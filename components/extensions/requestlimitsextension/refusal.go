@@ -97,4 +97,20 @@ func busy(reason reason, message string, after time.Duration) *refusal {
 	}
 }
 
+// tooSlow is for a request whose sender took too long with it while others waited, or altogether. Over gRPC the call ends
+// as CANCELED, which senders of OTLP retry.
+func tooSlow(after time.Duration) *refusal {
+	return busy(reasonSlow, "the request came too slowly ('min_read_time', 'max_read_time')", after)
+}
+
+// noTurn is for a request that was not read in time because of others.
+func noTurn(after time.Duration) *refusal {
+	return busy(reasonReading, "too many requests are being read ('max_reading', 'max_reading_per_peer')", after)
+}
+
+// tooMuchMemory is for a stream that was ended as the process takes more than it may.
+func tooMuchMemory(after time.Duration) *refusal {
+	return busy(reasonMemory, "the process takes too much memory ('max_process_bytes')", after)
+}
+
 const prefix = "request_limits: "

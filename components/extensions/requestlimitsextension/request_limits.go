@@ -23,6 +23,8 @@ import (
 type requestLimits struct {
 	cfg       *Config
 	ledger    *ledger
+	turns     *turns
+	relief    *relief
 	logger    *zap.Logger
 	telemetry *metadata.TelemetryBuilder
 	limiter   attribute.KeyValue
@@ -53,7 +55,7 @@ func newRequestLimits(set extension.Settings, cfg *Config) (*requestLimits, erro
 		return nil, err
 	}
 	l := &requestLimits{
-		cfg: cfg, ledger: newLedger(cfg), logger: set.Logger, telemetry: own, now: time.Now,
+		cfg: cfg, ledger: newLedger(cfg), turns: newTurns(cfg), relief: newRelief(cfg), logger: set.Logger, telemetry: own, now: time.Now,
 		limiter:  attribute.String("limiter", set.ID.String()),
 		reported: make(map[string]struct{}),
 		walkers:  sync.Pool{New: func() any { return &otlpwalk.Walker{} }},
@@ -82,15 +84,23 @@ func (l *requestLimits) observe() error {
 		report(func(_, streams, _ int64) int64 { return streams })); err != nil {
 		return err
 	}
+	if err := l.telemetry.RegisterExtensionRequestLimitsReadingRequestsCallback(
+		report(func(_, _, _ int64) int64 { return l.turns.reading() })); err != nil {
+		return err
+	}
 	return l.telemetry.RegisterExtensionRequestLimitsConnectionsCallback(
 		report(func(_, _, connections int64) int64 { return connections }))
 }
 
-// Start does nothing: the limits are in place once a receiver has asked for them.
-func (l *requestLimits) Start(context.Context, component.Host) error { return nil }
+// Start watches the memory of the process; the other limits are in place once a receiver has asked for them.
+func (l *requestLimits) Start(context.Context, component.Host) error {
+	l.relief.start()
+	return nil
+}
 
-// Shutdown ends the reports.
+// Shutdown ends the watch and the reports.
 func (l *requestLimits) Shutdown(context.Context) error {
+	l.relief.shutdown()
 	l.telemetry.Shutdown()
 	return nil
 }

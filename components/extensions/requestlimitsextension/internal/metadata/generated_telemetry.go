@@ -31,6 +31,7 @@ type TelemetryBuilder struct {
 	ExtensionRequestLimitsAdmittedRequests metric.Int64Counter
 	ExtensionRequestLimitsConnections      metric.Int64ObservableGauge
 	ExtensionRequestLimitsHeldBytes        metric.Int64ObservableGauge
+	ExtensionRequestLimitsReadingRequests  metric.Int64ObservableGauge
 	ExtensionRequestLimitsRefusedRequests  metric.Int64Counter
 	ExtensionRequestLimitsStreams          metric.Int64ObservableGauge
 }
@@ -67,6 +68,21 @@ func (builder *TelemetryBuilder) RegisterExtensionRequestLimitsHeldBytesCallback
 		cb(ctx, &observerInt64{inst: builder.ExtensionRequestLimitsHeldBytes, obs: o})
 		return nil
 	}, builder.ExtensionRequestLimitsHeldBytes)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterExtensionRequestLimitsReadingRequestsCallback sets callback for observable ExtensionRequestLimitsReadingRequests metric.
+func (builder *TelemetryBuilder) RegisterExtensionRequestLimitsReadingRequestsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ExtensionRequestLimitsReadingRequests, obs: o})
+		return nil
+	}, builder.ExtensionRequestLimitsReadingRequests)
 	if err != nil {
 		return err
 	}
@@ -135,6 +151,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_extension_request_limits_held_bytes",
 		metric.WithDescription("Estimated memory of the requests that are being read, decoded and handled now, of max_concurrent_bytes. [Alpha]"),
 		metric.WithUnit("By"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExtensionRequestLimitsReadingRequests, err = builder.meter.Int64ObservableGauge(
+		"otelcol_extension_request_limits_reading_requests",
+		metric.WithDescription("Requests that are being read now, of max_reading. [Alpha]"),
+		metric.WithUnit("{request}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ExtensionRequestLimitsRefusedRequests, err = builder.meter.Int64Counter(

@@ -50,48 +50,108 @@ func (w *Walker) message(m message, b []byte, depth int64) bool {
 			continue
 		}
 		if wire != wireLen {
+			if f.kind == kFixed64 && wire == wireFixed64 && f.cost == 0 && len(b) >= 8 {
+				b = b[8:] // a time, as most
+				continue
+			}
 			if n = w.plain(f, b, wire); n < 0 {
 				return false
 			}
 			b = b[n:]
 			continue
 		}
-		body, rest, ok := prefixed(b)
-		if !ok {
-			return w.malformed()
-		}
-		b = rest
 		if f.count == cAttributes {
-			pairs++
-			if !w.attribute(pairs) || !w.keyValue(body, depth) {
+			if b = w.attributes(b, byte(tag), &pairs, depth); b == nil { //nolint:gosec // their numbers are below 16
 				return false
 			}
-		} else if !w.block(f, body, depth) {
+			continue
+		}
+		var body []byte
+		if n := int(b0(b)); n < 0x80 && n < len(b) {
+			body, b = b[1:n+1], b[n+1:]
+		} else {
+			var ok bool
+			if body, b, ok = prefixed(b); !ok {
+				return w.malformed()
+			}
+		}
+		if f.kind == kID8 && len(body) == 8 || f.kind == kID16 && len(body) == 16 {
+			continue
+		}
+		if !w.block(f, body, depth) {
 			return false
 		}
 	}
 	return true
 }
 
-// keyValue walks an attribute. Nearly all are written as a short key and a short text, which takes no loop; any other
-// goes the long way.
+// b0 is the first byte, or one that is no short length.
+func b0(b []byte) byte {
+	if len(b) == 0 {
+		return 0x80
+	}
+	return b[0]
+}
+
+// attributes walks those that follow each other, behind the tag of the first, and returns what comes after them; nil ends
+// the walk. They are most of nearly all requests.
+func (w *Walker) attributes(b []byte, tag byte, pairs *int64, depth int64) []byte {
+	for {
+		var body []byte
+		if n := int(b0(b)); n < 0x80 && n < len(b) {
+			body, b = b[1:n+1], b[n+1:]
+		} else {
+			var ok bool
+			if body, b, ok = prefixed(b); !ok {
+				w.malformed()
+				return nil
+			}
+		}
+		*pairs++
+		if !w.attribute(*pairs) || !w.keyValue(body, depth) {
+			return nil
+		}
+		if len(b) == 0 || b[0] != tag {
+			return b
+		}
+		b = b[1:]
+	}
+}
+
+// keyValue walks an attribute. Nearly all are a short key and a short text or number, in either order, which takes no loop;
+// any other goes the long way.
 func (w *Walker) keyValue(b []byte, depth int64) bool {
-	if len(b) < 4 || b[0] != 1<<3|wireLen || b[1] >= 0x80 {
+	const key, value = 1<<3 | wireLen, 2<<3 | wireLen
+	if len(b) < 4 || b[1] >= 0x80 {
 		return w.message(mKeyValue, b, depth)
 	}
-	key := int(b[1])
-	if len(b) < key+4 || b[key+2] != 2<<3|wireLen || b[key+3] >= 0x80 || len(b) != key+4+int(b[key+3]) {
+	n := int(b[1])
+	if len(b) < n+4 || b[n+3] >= 0x80 || len(b) != n+4+int(b[n+3]) {
 		return w.message(mKeyValue, b, depth)
 	}
-	if !w.text(kKey, int64(key)) {
+	var of []byte
+	var length int64
+	switch {
+	case b[0] == key && b[n+2] == value: // as generated code writes it
+		length, of = int64(n), b[n+4:]
+	case b[0] == value && b[n+2] == key: // as pdata writes it
+		length, of = int64(len(b)-n-4), b[2:n+2]
+	default:
+		return w.message(mKeyValue, b, depth)
+	}
+	if !w.text(kKey, length) {
 		return false
 	}
-	value := b[key+4:]
-	if len(value) < 2 || value[0] != 1<<3|wireLen || value[1] >= 0x80 || len(value) != 2+int(value[1]) {
-		return w.message(mAnyValue, value, depth)
+	if len(of) >= 2 {
+		switch {
+		case of[0] == 1<<3|wireLen && of[1] < 0x80 && len(of) == 2+int(of[1]):
+			w.cost += textCost
+			return w.text(kText, int64(of[1]))
+		case of[0] == 3<<3|wireVarint && scalarSize(of[1:], wireVarint) == len(of)-1:
+			return w.add(cNone, 1, scalarCost)
+		}
 	}
-	w.cost += textCost
-	return w.text(kText, int64(len(value)-2))
+	return w.message(mAnyValue, of, depth)
 }
 
 func lookup(known *fields, m message, number int32) *field {
