@@ -9,6 +9,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
@@ -75,12 +77,66 @@ func BenchmarkCompare(b *testing.B) {
 	}
 }
 
+// stampedRecords and stampedPoints are the same resource with access logs and with points of Istio's metrics.
+func stampedRecords(records int) plog.ResourceLogs {
+	rl := plog.NewLogs().ResourceLogs().AppendEmpty()
+	rs := stampedSpans(records)
+	rs.Resource().CopyTo(rl.Resource())
+	sl := rl.ScopeLogs().AppendEmpty()
+	for _, span := range rs.ScopeSpans().At(0).Spans().All() {
+		record := sl.LogRecords().AppendEmpty()
+		span.Attributes().CopyTo(record.Attributes())
+		record.Body().SetStr("[2026-01-01T00:00:00.000Z] \"GET /reviews/0 HTTP/1.1\" 200 - via_upstream - \"-\" 0 375 20 19 \"-\" \"curl\"")
+	}
+	return rl
+}
+
+func stampedPoints(points int) pmetric.ResourceMetrics {
+	rm := pmetric.NewMetrics().ResourceMetrics().AppendEmpty()
+	rs := stampedSpans(points)
+	rs.Resource().CopyTo(rm.Resource())
+	sum := rm.ScopeMetrics().AppendEmpty().Metrics().AppendEmpty().SetEmptySum()
+	for _, span := range rs.ScopeSpans().At(0).Spans().All() {
+		attrs := sum.DataPoints().AppendEmpty().Attributes()
+		span.Attributes().CopyTo(attrs)
+		attrs.PutStr("reporter", "source")
+		attrs.PutStr("source_cluster", west)
+		attrs.PutStr("destination_cluster", north)
+	}
+	return rm
+}
+
+// BenchmarkItems is what an item costs, its share of the resource included.
+func BenchmarkItems(b *testing.B) {
+	const items = 100
+	state := &batch{judge: judge{id: mayOnly(b, west), unset: []string{"Kubernetes"}}}
+	rs, rl, rm := stampedSpans(items), stampedRecords(items), stampedPoints(items)
+	for name, compare := range map[string]func() bool{
+		"span":   func() bool { return state.resourceSpans(rs) },
+		"record": func() bool { return state.resourceLogs(rl) },
+		"point":  func() bool { return state.resourceMetrics(rm) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if compare() {
+					b.Fatal()
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*items), "ns/item")
+		})
+	}
+}
+
 // TestNothingIsAllocated: on the way of honest telemetry.
 func TestNothingIsAllocated(t *testing.T) {
 	rs := stampedSpans(10)
 	state := &batch{judge: judge{id: mayOnly(t, west), unset: []string{"Kubernetes"}}}
+	rl, rm := stampedRecords(10), stampedPoints(10)
 	gone := false
-	n := testing.AllocsPerRun(100, func() { gone = gone || state.resourceSpans(rs) })
+	n := testing.AllocsPerRun(100, func() {
+		gone = gone || state.resourceSpans(rs) || state.resourceLogs(rl) || state.resourceMetrics(rm)
+	})
 	require.False(t, gone)
 	assert.Zero(t, n)
 }

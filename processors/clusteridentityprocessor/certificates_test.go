@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 
 	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/clusteridentityextension/pkitest"
+	"github.com/otelcol-mesh/otelcol-mesh/processors/clusteridentityprocessor/claimtest"
 )
 
 // TestCertificates: whose certificate is not good for a cluster gets nothing through, over either transport.
@@ -38,8 +39,8 @@ func TestCertificates(t *testing.T) {
 			s := h.sender(t, c.pair.TLS)
 			for _, overHTTP := range []bool{false, true} {
 				e := newEnvelope(traces)
-				e.add("hostile").resource.PutStr(clusterKey, north)
-				require.Error(t, s.export(t.Context(), e.request(), overHTTP, forgedHeaders))
+				e.Add("hostile").Resource.PutStr(clusterKey, north)
+				require.Error(t, s.export(t.Context(), e.Request(), overHTTP, claimtest.ForgedHeaders))
 			}
 			if c.reason != "" {
 				for _, transport := range []string{"grpc", "http"} {
@@ -52,18 +53,18 @@ func TestCertificates(t *testing.T) {
 		s := h.sender(t)
 		for _, overHTTP := range []bool{false, true} {
 			e := newEnvelope(traces)
-			e.add("hostile").resource.PutStr(clusterKey, north)
-			require.Error(t, s.export(t.Context(), e.request(), overHTTP, forgedHeaders))
+			e.Add("hostile").Resource.PutStr(clusterKey, north)
+			require.Error(t, s.export(t.Context(), e.Request(), overHTTP, claimtest.ForgedHeaders))
 		}
 	})
 	t.Run("shared trust domain", func(t *testing.T) {
 		e := newEnvelope(traces)
-		e.add("hostile").resource.PutStr(clusterKey, west)
-		assertForbidden(t, h.sender(t, p.shared(t, p.north).TLS).export(t.Context(), e.request(), false, nil), "the other cluster's authority")
+		e.Add("hostile").Resource.PutStr(clusterKey, west)
+		assertForbidden(t, h.sender(t, p.shared(t, p.north).TLS).export(t.Context(), e.Request(), false, nil), "the other cluster's authority")
 		require.NoError(t, h.sender(t, p.shared(t, p.west).TLS).export(t.Context(), func() any {
 			e := newEnvelope(traces)
-			own(e.add("honest"))
-			return e.request()
+			claimtest.Own(e.Add("honest"))
+			return e.Request()
 		}(), true, nil))
 	})
 	arrived, wrong := h.arrived(t)

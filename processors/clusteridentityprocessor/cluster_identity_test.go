@@ -28,6 +28,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/clusteridentityextension/identity"
+	"github.com/otelcol-mesh/otelcol-mesh/processors/clusteridentityprocessor/claimtest"
 	"github.com/otelcol-mesh/otelcol-mesh/processors/clusteridentityprocessor/internal/metadatatest"
 )
 
@@ -76,14 +78,14 @@ func (otherAuth) GetAttributeNames() []string { return nil }
 // both are counted, and an authenticator of another kind verified nothing.
 func TestUnverified(t *testing.T) {
 	three := newEnvelope(traces)
-	own(three.add("a"))
-	three.add("b")
+	claimtest.Own(three.Add("a"))
+	three.Add("b")
 	for name, ctx := range map[string]context.Context{
 		"nobody": context.Background(), "another authenticator": client.NewContext(context.Background(), client.Info{Auth: otherAuth{}}),
 	} {
 		p := newTested(t, createDefaultConfig().(*Config), traces)
 		td := ptrace.NewTraces()
-		three.td.CopyTo(td)
+		three.Traces.CopyTo(td)
 		_, err := p.processTraces(ctx, td)
 		assert.Equal(t, codes.Unavailable, status.Code(err), name)
 		assert.False(t, consumererror.IsPermanent(err), "the sender keeps it until the hub is configured")
@@ -97,18 +99,18 @@ func TestUnverified(t *testing.T) {
 		p := newTested(t, cfg, s)
 		assert.Equal(t, 1, p.logs.FilterMessageSnippet("on one machine only").Len())
 		e := newEnvelope(s)
-		e.add("a").resource.PutStr(clusterKey, "whoever")
+		e.Add("a").Resource.PutStr(clusterKey, "whoever")
 		var err error
 		switch s {
 		case traces:
-			_, err = p.processTraces(t.Context(), e.td)
+			_, err = p.processTraces(t.Context(), e.Traces)
 		case logs:
-			_, err = p.processLogs(t.Context(), e.ld)
+			_, err = p.processLogs(t.Context(), e.Logs)
 		default:
-			_, err = p.processMetrics(t.Context(), e.md)
+			_, err = p.processMetrics(t.Context(), e.Metrics)
 		}
 		require.NoError(t, err)
-		assert.Equal(t, 1, e.td.ResourceSpans().Len()+e.ld.ResourceLogs().Len()+e.md.ResourceMetrics().Len())
+		assert.Equal(t, 1, e.Traces.ResourceSpans().Len()+e.Logs.ResourceLogs().Len()+e.Metrics.ResourceMetrics().Len())
 		metadatatest.AssertEqualProcessorClusterIdentityFlaggedItems(t, p.telemetry, []metricdata.DataPoint[int64]{point(1, s, unverified, "accepted")}, metricdatatest.IgnoreTimestamp())
 	}
 }
@@ -131,11 +133,11 @@ func TestUnnamed(t *testing.T) {
 			cfg.Unnamed = c.action
 			p := newTested(t, cfg, metrics)
 			e := newEnvelope(metrics)
-			resource := e.add("a").resource
+			resource := e.Add("a").Resource
 			if value != "" {
 				resource.PutStr(clusterKey, value)
 			}
-			_, err := p.processMetrics(from(t, c.may...), e.md)
+			_, err := p.processMetrics(from(t, c.may...), e.Metrics)
 			if c.refused {
 				assert.Equal(t, codes.PermissionDenied, status.Code(err), name)
 				assert.True(t, consumererror.IsPermanent(err))
@@ -146,7 +148,7 @@ func TestUnnamed(t *testing.T) {
 			if want == "" {
 				want = value
 			}
-			got, _ := e.md.ResourceMetrics().At(0).Resource().Attributes().Get(clusterKey)
+			got, _ := e.Metrics.ResourceMetrics().At(0).Resource().Attributes().Get(clusterKey)
 			assert.Equal(t, want, got.Str(), "%s %q", name, value)
 			if c.want != "" {
 				metadatatest.AssertEqualProcessorClusterIdentityNamedResources(t, p.telemetry,
@@ -164,8 +166,8 @@ func TestUnsetNames(t *testing.T) {
 	strict, lax := newTested(t, cfg, metrics), newTested(t, createDefaultConfig().(*Config), metrics)
 	batch := func(name string) pmetric.Metrics {
 		e := newEnvelope(metrics)
-		e.add("a").resource.PutStr(clusterKey, name)
-		return e.md
+		e.Add("a").Resource.PutStr(clusterKey, name)
+		return e.Metrics
 	}
 	_, err := strict.processMetrics(from(t, west), batch("Kubernetes"))
 	assert.ErrorContains(t, err, `k8s.cluster.name = "Kubernetes"`)
@@ -181,10 +183,10 @@ func TestQuarantineNeedsAPlace(t *testing.T) {
 	cfg.ForeignCluster = Quarantine
 	p := newTested(t, cfg, traces)
 	e := newEnvelope(traces)
-	e.add("a").resource.PutStr(clusterKey, "aks-south")
-	_, err := p.processTraces(from(t, west, north), e.td)
+	e.Add("a").Resource.PutStr(clusterKey, "aks-south")
+	_, err := p.processTraces(from(t, west, north), e.Traces)
 	assert.Equal(t, codes.PermissionDenied, status.Code(err))
-	assert.Zero(t, e.td.ResourceSpans().Len())
+	assert.Zero(t, e.Traces.ResourceSpans().Len())
 }
 
 // TestLogging: who claimed what is logged, once a minute for each sender and reason, and no more of what a sender wrote
@@ -195,8 +197,8 @@ func TestLogging(t *testing.T) {
 	p.now = func() time.Time { return now }
 	send := func(claimed string) {
 		e := newEnvelope(traces)
-		e.add("a").resource.PutStr(clusterKey, claimed)
-		_, err := p.processTraces(from(t, west), e.td)
+		e.Add("a").Resource.PutStr(clusterKey, claimed)
+		_, err := p.processTraces(from(t, west), e.Traces)
 		require.Error(t, err)
 		assert.Less(t, len(err.Error()), 400)
 	}
@@ -212,6 +214,24 @@ func TestLogging(t *testing.T) {
 	assert.Equal(t, []any{west}, fields["may_speak_for"])
 	assert.Equal(t, "foreign_cluster", fields["reason"])
 	assert.Less(t, len(p.logs.All()[0].ContextMap()["claimed"].(string)), 200)
+}
+
+// TestNoInventories: who may not tell inventories gets none through, and everything else.
+func TestNoInventories(t *testing.T) {
+	agent := client.NewContext(context.Background(), client.Info{Auth: identityOf(t, identity.Rule{DNS: "agent.example", Clusters: []string{west}, NoInventories: true})})
+	p := newTested(t, createDefaultConfig().(*Config), logs)
+	e := newEnvelope(logs)
+	claimtest.InventoryOf(west, "uid")(e.Add("a"))
+	claimtest.Own(e.Add("b"))
+	_, err := p.processLogs(agent, e.Logs)
+	require.NoError(t, err)
+	require.Equal(t, 1, e.Logs.ResourceLogs().Len())
+	assert.False(t, hasInventory(e.Logs.ResourceLogs().At(0)))
+	metadatatest.AssertEqualProcessorClusterIdentityFlaggedItems(t, p.telemetry, []metricdata.DataPoint[int64]{point(1, logs, foreignInventory, "rejected")}, metricdatatest.IgnoreTimestamp())
+	inventory := newEnvelope(logs)
+	claimtest.InventoryOf(west, "uid")(inventory.Add("a"))
+	_, err = p.processLogs(from(t, west), inventory.Logs)
+	require.NoError(t, err)
 }
 
 // TestUIDs: a uid is its first cluster's until that falls silent, and a listed one is held to what the list says.

@@ -70,6 +70,8 @@ func (b *batch) inventory(r *resourceClaims) finding {
 		return finding{foreignInventory, r.bad.key, r.bad.claimed}
 	case !b.id.MaySpeakFor(r.said):
 		return finding{foreignInventory, clusterKey, r.said}
+	case !b.id.MayTellInventories():
+		return finding{foreignInventory, "no_inventories: " + clusterKey, r.said}
 	case !b.p.uids.mine(r.said, r.uid, b.id.MaySpeakFor, b.p.now()):
 		return finding{foreignUID, uidKey, r.uid}
 	}

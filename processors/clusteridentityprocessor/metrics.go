@@ -49,26 +49,55 @@ func (b *batch) resourceMetrics(rm pmetric.ResourceMetrics) bool {
 }
 
 // points returns what is wrong with the first point that has something wrong.
-func (b *batch) points(rm pmetric.ResourceMetrics, r *resourceClaims) (found finding) {
+func (b *batch) points(rm pmetric.ResourceMetrics, r *resourceClaims) finding {
 	for _, sm := range rm.ScopeMetrics().All() {
 		if f := b.scope(sm.Scope().Attributes()); f.reason != fine {
 			return f
 		}
 		for _, metric := range sm.Metrics().All() {
-			eachPoint(metric, func(attrs pcommon.Map) bool {
-				i := r.base(&b.judge)
-				for key, value := range attrs.All() {
-					i.look(key, value)
-				}
-				found = i.finding()
-				return found.reason == fine
-			})
-			if found.reason != fine {
-				return found
+			if f := b.pointsOf(metric, r); f.reason != fine {
+				return f
 			}
 		}
 	}
-	return found
+	return finding{}
+}
+
+func (b *batch) pointsOf(metric pmetric.Metric, r *resourceClaims) finding {
+	switch metric.Type() {
+	case pmetric.MetricTypeGauge:
+		return compareAll(b, r, metric.Gauge().DataPoints())
+	case pmetric.MetricTypeSum:
+		return compareAll(b, r, metric.Sum().DataPoints())
+	case pmetric.MetricTypeHistogram:
+		return compareAll(b, r, metric.Histogram().DataPoints())
+	case pmetric.MetricTypeExponentialHistogram:
+		return compareAll(b, r, metric.ExponentialHistogram().DataPoints())
+	case pmetric.MetricTypeSummary:
+		return compareAll(b, r, metric.Summary().DataPoints())
+	}
+	return finding{}
+}
+
+// compareAll compares points of one type. It is no visitor, which would allocate for each point.
+func compareAll[P interface{ Attributes() pcommon.Map }, S interface {
+	Len() int
+	At(i int) P
+}](b *batch, r *resourceClaims, points S) finding {
+	for n := range points.Len() {
+		if f := b.point(r, points.At(n).Attributes()); f.reason != fine {
+			return f
+		}
+	}
+	return finding{}
+}
+
+func (b *batch) point(r *resourceClaims, attrs pcommon.Map) finding {
+	i := r.base(&b.judge)
+	for key, value := range attrs.All() {
+		i.look(key, value)
+	}
+	return i.finding()
 }
 
 // eachPoint visits the attributes of a metric's points until visit says to stop.

@@ -27,6 +27,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/clusteridentityextension/pkitest"
+	"github.com/otelcol-mesh/otelcol-mesh/processors/clusteridentityprocessor/claimtest"
 )
 
 // rotationFor is for how long TestRotation runs. OTELCOL_MESH_ROTATION sets another time, such as 10m.
@@ -138,8 +139,8 @@ func (s *sending) run(t *testing.T, stop <-chan struct{}) {
 		case <-pace.C:
 		}
 		e := newEnvelope(traces)
-		own(e.add("honest"))
-		if err := s.exporter.ConsumeTraces(context.Background(), e.td); err != nil {
+		claimtest.Own(e.Add("honest"))
+		if err := s.exporter.ConsumeTraces(context.Background(), e.Traces); err != nil {
 			s.failed.Add(1)
 			t.Log(err)
 			continue
@@ -179,15 +180,15 @@ func TestExpiryOnALivingConnection(t *testing.T) {
 		URIs: []string{"spiffe://aks-west.mesh.example/ns/otelcol-mesh/sa/agent"}, NotAfter: time.Now().Add(3 * time.Second),
 	}).TLS)
 	e := newEnvelope(traces)
-	own(e.add("honest"))
-	require.NoError(t, s.export(t.Context(), e.request(), false, nil))
-	require.NoError(t, s.export(t.Context(), e.request(), true, nil))
+	claimtest.Own(e.Add("honest"))
+	require.NoError(t, s.export(t.Context(), e.Request(), false, nil))
+	require.NoError(t, s.export(t.Context(), e.Request(), true, nil))
 	require.Eventually(t, func() bool {
-		return status.Code(s.export(t.Context(), e.request(), false, nil)) == codes.Unavailable
+		return status.Code(s.export(t.Context(), e.Request(), false, nil)) == codes.Unavailable
 	}, 20*time.Second, 50*time.Millisecond)
 	assert.Positive(t, h.sum(t, "extension_cluster_identity_refused_requests", attribute.String("reason", "expired")))
 	// The next HTTP connection is refused by TLS.
-	require.Error(t, s.export(t.Context(), e.request(), true, nil))
+	require.Error(t, s.export(t.Context(), e.Request(), true, nil))
 }
 
 // TestRemovedAuthority: who has a certificate of an authority that the hub trusts no more cannot come back, not with the
@@ -204,13 +205,13 @@ func TestRemovedAuthority(t *testing.T) {
 	defer transport.CloseIdleConnections()
 	s := &sender{h: h, http: &http.Client{Transport: transport}}
 	e := newEnvelope(traces)
-	own(e.add("honest"))
-	require.NoError(t, s.export(t.Context(), e.request(), true, nil))
+	claimtest.Own(e.Add("honest"))
+	require.NoError(t, s.export(t.Context(), e.Request(), true, nil))
 	transport.CloseIdleConnections()
-	require.NoError(t, s.export(t.Context(), e.request(), true, nil), "it may come back as long as it is trusted")
+	require.NoError(t, s.export(t.Context(), e.Request(), true, nil), "it may come back as long as it is trusted")
 	pkitest.WriteBundle(t, bundle, p.root)
 	require.Eventually(t, func() bool {
 		transport.CloseIdleConnections()
-		return s.export(t.Context(), e.request(), true, nil) != nil
+		return s.export(t.Context(), e.Request(), true, nil) != nil
 	}, 20*time.Second, 100*time.Millisecond)
 }

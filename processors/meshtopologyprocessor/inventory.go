@@ -28,6 +28,8 @@ const (
 	reasonSchema  = "schema"
 	reasonInvalid = "invalid"
 	reasonRefused = "refused"
+	// reasonNotHere: it came to an agent.
+	reasonNotHere = "not_here"
 )
 
 // isInventory says whether the records of the scope are messages of the inventory stream.
@@ -48,7 +50,7 @@ func onlyInventories(rl plog.ResourceLogs) bool {
 // extension ignores the messages that it has already.
 func (m *meshTopology) takeInventories(ctx context.Context, ld plog.Logs) (taken bool, err error) {
 	if m.inventories == nil {
-		return false, nil
+		return m.turnAway(ctx, ld), nil
 	}
 	handed := handover{m: m}
 	for _, rl := range ld.ResourceLogs().All() {
@@ -59,7 +61,7 @@ func (m *meshTopology) takeInventories(ctx context.Context, ld plog.Logs) (taken
 			taken = true
 			if err := handed.scope(ctx, rl, sl); err != nil {
 				if errors.Is(err, inventorylog.ErrNotTaken) {
-					return false, nil
+					return m.turnAway(ctx, ld), nil
 				}
 				m.telemetry.ProcessorMeshTopologyInventoryDeferred.Add(ctx, 1)
 				return false, err
@@ -70,13 +72,45 @@ func (m *meshTopology) takeInventories(ctx context.Context, ld plog.Logs) (taken
 		return false, nil
 	}
 	handed.count(ctx)
+	removeInventories(ld)
+	return true, nil
+}
+
+func removeInventories(ld plog.Logs) {
 	ld.ResourceLogs().RemoveIf(func(rl plog.ResourceLogs) bool {
 		before := rl.ScopeLogs().Len()
 		rl.ScopeLogs().RemoveIf(isInventory)
 		return before > 0 && rl.ScopeLogs().Len() == 0
 	})
-	return true, nil
 }
+
+// turnAway drops the inventories where nobody takes them and the telemetry is of one cluster, as at an agent. Any pod reaches
+// an agent: what it said there of who has which address would go on under the certificate of the whole cluster, and the hub
+// would believe it. It reports whether there were any.
+func (m *meshTopology) turnAway(ctx context.Context, ld plog.Logs) (any bool) {
+	if m.config.Cluster == "" {
+		return false
+	}
+	handed := handover{m: m}
+	for _, rl := range ld.ResourceLogs().All() {
+		for _, sl := range rl.ScopeLogs().All() {
+			if !isInventory(sl) {
+				continue
+			}
+			any = true
+			for range sl.LogRecords().Len() {
+				handed.reject(rl, reasonNotHere, errNotHere)
+			}
+		}
+	}
+	if any {
+		handed.count(ctx)
+		removeInventories(ld)
+	}
+	return any
+}
+
+var errNotHere = errors.New("it came to an agent, to which only pods send: an inventory is sent to the hub itself")
 
 // handover hands the messages of one batch over. What it counts is told only when the whole batch went through, so that
 // a batch that is sent again is not counted twice.

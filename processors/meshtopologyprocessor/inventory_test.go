@@ -67,9 +67,14 @@ func addAccessLog(rl plog.ResourceLogs) {
 // logsOf passes a batch through a processor whose extension is the one given.
 func logsOf(t *testing.T, extension component.Component, ld plog.Logs) (passed []plog.Logs, telemetry *componenttest.Telemetry, err error) {
 	t.Helper()
+	return logsWith(t, createDefaultConfig(), extension, ld)
+}
+
+func logsWith(t *testing.T, cfg component.Config, extension component.Component, ld plog.Logs) (passed []plog.Logs, telemetry *componenttest.Telemetry, err error) {
+	t.Helper()
 	telemetry = componenttest.NewTelemetry()
 	sink := &consumertest.LogsSink{}
-	p, err := NewFactory().CreateLogs(context.Background(), metadatatest.NewSettings(telemetry), createDefaultConfig(), sink)
+	p, err := NewFactory().CreateLogs(context.Background(), metadatatest.NewSettings(telemetry), cfg, sink)
 	require.NoError(t, err)
 	require.NoError(t, p.Start(context.Background(), hostOf(extension)))
 	err = p.ConsumeLogs(context.Background(), ld)
@@ -114,7 +119,7 @@ func TestABatchOfInventoriesGoesNoFurther(t *testing.T) {
 	assert.Len(t, passed, 1, "an empty batch is nobody's inventory")
 }
 
-// TestInventoriesThatNobodyWantsPass: at an agent, and wherever the extension has other sources.
+// TestInventoriesThatNobodyWantsPass: where telemetry of several clusters comes and the extension has other sources.
 func TestInventoriesThatNobodyWantsPass(t *testing.T) {
 	off := &fakeSink{answer: func(*inventory.Message) error { return fmt.Errorf("only a file: %w", inventorylog.ErrNotTaken) }}
 	for name, extension := range map[string]component.Component{"no interface": &fakeTopology{}, "not configured": off} {
@@ -133,6 +138,36 @@ func TestInventoriesThatNobodyWantsPass(t *testing.T) {
 			assert.Equal(t, want, got, "untouched")
 			_, err = telemetry.GetMetric("otelcol_processor_mesh_topology_inventory_accepted")
 			assert.Error(t, err)
+		})
+	}
+}
+
+// TestAgentsTurnInventoriesAway: a pod that sends one to an agent would speak for the whole cluster.
+func TestAgentsTurnInventoriesAway(t *testing.T) {
+	off := &fakeSink{answer: func(*inventory.Message) error { return fmt.Errorf("only a file: %w", inventorylog.ErrNotTaken) }}
+	for name, extension := range map[string]component.Component{"no interface": &fakeTopology{}, "not configured": off} {
+		t.Run(name, func(t *testing.T) {
+			ld := plog.NewLogs()
+			addInventory(ld, "a", 1, 2)
+			addAccessLog(ld.ResourceLogs().AppendEmpty())
+			addInventory(ld, "b", 7)
+			addAccessLog(ld.ResourceLogs().At(2))
+			cfg := createDefaultConfig().(*Config)
+			cfg.Cluster = "a"
+			passed, telemetry, err := logsWith(t, cfg, extension, ld)
+			require.NoError(t, err)
+			require.Len(t, passed, 1)
+			assert.Equal(t, 2, passed[0].LogRecordCount(), "the access logs")
+			for _, rl := range passed[0].ResourceLogs().All() {
+				assert.False(t, isInventory(rl.ScopeLogs().At(0)))
+			}
+			metadatatest.AssertEqualProcessorMeshTopologyInventoryRejected(t, telemetry, counted(3, attribute.String("reason", "not_here")), metricdatatest.IgnoreTimestamp())
+
+			only := plog.NewLogs()
+			addInventory(only, "a", 3)
+			passed, _, err = logsWith(t, cfg, extension, only)
+			require.NoError(t, err)
+			assert.Empty(t, passed)
 		})
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/collector/client"
@@ -55,13 +56,20 @@ type clusterIdentity struct {
 	telemetry *metadata.TelemetryBuilder
 	accepted  map[transport]metric.MeasurementOption
 	refusals  *throttle.Throttle
-	now       func() time.Time
+	// connections holds back the news about connections that TLS refused: whoever makes those shall not be able to silence
+	// the news about refused requests.
+	connections *throttle.Throttle
+	files       []pemFile
+	warned      sync.Once
+	now         func() time.Time
 }
 
 var (
 	_ extension.Extension            = (*clusterIdentity)(nil)
 	_ extensionauth.Server           = (*clusterIdentity)(nil)
 	_ extensionmiddleware.HTTPServer = (*clusterIdentity)(nil)
+	_ extensionmiddleware.GRPCServer = (*clusterIdentity)(nil)
+	_ extensionmiddleware.GRPCClient = (*clusterIdentity)(nil)
 )
 
 func newClusterIdentity(set extension.Settings, config *Config) (*clusterIdentity, error) {
@@ -75,7 +83,7 @@ func newClusterIdentity(set extension.Settings, config *Config) (*clusterIdentit
 	}
 	e := &clusterIdentity{
 		id: set.ID.String(), config: config, rules: rules, logger: set.Logger, telemetry: telemetry,
-		refusals: throttle.New(repeatAfter, mostLogged), now: time.Now,
+		refusals: throttle.New(repeatAfter, mostLogged), connections: throttle.New(repeatAfter, mostLogged), files: config.files(), now: time.Now,
 	}
 	e.accepted = map[transport]metric.MeasurementOption{overGRPC: e.with(overGRPC), overHTTP: e.with(overHTTP)}
 	return e, nil
@@ -98,12 +106,15 @@ func (e *clusterIdentity) Shutdown(context.Context) error {
 }
 
 // Authenticate implements [extensionauth.Server] for gRPC. It looks at the connection and never at the headers, which are
-// the sender's word. The error is a gRPC status, which the receiver hands to the sender.
+// the sender's word. The error is a gRPC status, which the receiver hands to the sender. It is one that senders of OTLP try
+// again after, whatever the reason: what is wrong is a certificate or a rule, not what was sent. A rule that is missing, or
+// a certificate that was renewed too late, is mended in minutes, and until then the sender keeps in its queue what it would
+// else drop. An attacker gains nothing by it: it may try again in any case, and is refused before anything is decoded.
 func (e *clusterIdentity) Authenticate(ctx context.Context, _ map[string][]string) (context.Context, error) {
 	id, err := e.identifyPeer(ctx)
 	if err != nil {
 		refusal := e.refused(ctx, overGRPC, err)
-		return ctx, status.Error(codeOf(refusal), refusal.Error())
+		return ctx, status.Error(codes.Unavailable, refusal.Error())
 	}
 	return e.accept(ctx, overGRPC, id), nil
 }
@@ -131,7 +142,7 @@ func (e *clusterIdentity) GetHTTPHandler(context.Context) (extensionmiddleware.W
 			if err != nil {
 				refusal := e.refused(r.Context(), overHTTP, err)
 				w.Header().Set("Connection", "close")
-				http.Error(w, refusal.Error(), httpStatusOf(refusal))
+				http.Error(w, refusal.Error(), http.StatusServiceUnavailable)
 				return
 			}
 			if id.Expires.Sub(e.now()) < renewBefore {
@@ -173,20 +184,4 @@ func (e *clusterIdentity) refused(ctx context.Context, over transport, err error
 			zap.String("reason", string(refusal.Reason)), zap.String("from", from), zap.String("transport", string(over)), zap.Error(refusal))
 	}
 	return refusal
-}
-
-// codeOf returns the gRPC status. A certificate that ended while its connection lived is one that the sender may try again
-// with: the server ends old connections, and the next one begins with a new certificate. Everything else is final.
-func codeOf(refusal *identity.Refusal) codes.Code {
-	if refusal.Reason == identity.ReasonExpired {
-		return codes.Unavailable
-	}
-	return codes.Unauthenticated
-}
-
-func httpStatusOf(refusal *identity.Refusal) int {
-	if refusal.Reason == identity.ReasonExpired {
-		return http.StatusServiceUnavailable
-	}
-	return http.StatusUnauthorized
 }

@@ -18,6 +18,8 @@ import (
 	"go.opentelemetry.io/collector/client"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/config/configoptional"
+	"go.opentelemetry.io/collector/config/configtls"
 	"go.opentelemetry.io/collector/confmap/confmaptest"
 	"go.opentelemetry.io/collector/extension"
 	"go.opentelemetry.io/otel/attribute"
@@ -87,16 +89,16 @@ func TestAuthenticate(t *testing.T) {
 	shown.VerifiedChains = nil
 	for name, c := range map[string]struct {
 		ctx  context.Context
-		code codes.Code
 		says string
 	}{
-		"HTTP":         {context.Background(), codes.Unauthenticated, "'middlewares', not 'auth'"},
-		"no TLS":       {peer.NewContext(context.Background(), &peer.Peer{}), codes.Unauthenticated, "not encrypted"},
-		"not verified": {over(shown), codes.Unauthenticated, "'client_ca_file'"},
-		"no rule":      {over(connection(root.Issue(t, pkitest.Leaf{URIs: []string{"spiffe://west.example/other"}}), root)), codes.Unauthenticated, "add one under 'rules'"},
+		"HTTP":         {context.Background(), "'middlewares', not 'auth'"},
+		"no TLS":       {peer.NewContext(context.Background(), &peer.Peer{}), "not encrypted"},
+		"not verified": {over(shown), "'client_ca_file'"},
+		"no rule":      {over(connection(root.Issue(t, pkitest.Leaf{URIs: []string{"spiffe://west.example/other"}}), root)), "add one under 'rules'"},
 	} {
 		_, err := e.Authenticate(c.ctx, headers)
-		assert.Equal(t, c.code, status.Code(err), name)
+		// A certificate or a rule can be mended: the sender keeps what it has and tries again.
+		assert.Equal(t, codes.Unavailable, status.Code(err), name)
 		assert.ErrorContains(t, err, c.says)
 	}
 	// A certificate that ends while its connection lives.
@@ -138,7 +140,7 @@ func TestHTTP(t *testing.T) {
 	assert.Empty(t, answer.Header().Get("Connection"))
 
 	answer = ask(nil)
-	assert.Equal(t, http.StatusUnauthorized, answer.Code)
+	assert.Equal(t, http.StatusServiceUnavailable, answer.Code)
 	assert.Contains(t, answer.Body.String(), "not encrypted")
 	assert.Nil(t, seen)
 
@@ -183,14 +185,35 @@ func TestExpiryOfFiles(t *testing.T) {
 	assert.Equal(t, 2, e.logs.Len())
 }
 
+// TestExpiryOfBundles: an authority that has ended says nothing while others are valid, and one that ends next does.
+func TestExpiryOfBundles(t *testing.T) {
+	root := pkitest.New(t, "root")
+	now := time.Now()
+	old, next, last := root.SubUntil(t, "old", now.Add(-time.Hour)), root.SubUntil(t, "next", now.Add(time.Hour)), root.SubUntil(t, "last", now.Add(2*time.Hour))
+	file := pkitest.WriteBundle(t, t.TempDir(), last, old, next)
+	config := &Config{CertificateFiles: []string{file}, ExporterTLS: configoptional.Some(configtls.ClientConfig{Config: configtls.Config{CAFile: file}})}
+	assert.Equal(t, []pemFile{{file, true}}, config.files(), "each once")
+	ends, err := expiryOf(pemFile{file, true}, now)
+	require.NoError(t, err)
+	assert.WithinDuration(t, now.Add(time.Hour), ends, time.Minute)
+	ends, err = expiryOf(pemFile{file, false}, now)
+	require.NoError(t, err)
+	assert.WithinDuration(t, now.Add(-time.Hour), ends, time.Minute, "of a chain")
+	ends, err = expiryOf(pemFile{file, true}, now.Add(3*time.Hour))
+	require.NoError(t, err)
+	assert.WithinDuration(t, now.Add(2*time.Hour), ends, time.Minute, "all have ended")
+}
+
 func TestConfig(t *testing.T) {
 	conf, err := confmaptest.LoadConf(filepath.Join("testdata", "config.yaml"))
 	require.NoError(t, err)
 	for name, want := range map[string]string{
 		"cluster_identity": "", "cluster_identity/files": "", "cluster_identity/all": "",
-		"cluster_identity/none":     "'rules' is empty",
-		"cluster_identity/no_name":  "'rules[0]': write exactly one of",
-		"cluster_identity/template": "'rules[0]': 'spiffe' is",
+		"cluster_identity/none": "'rules' is empty",
+		"cluster_identity/tls":  "", "cluster_identity/exporter": "",
+		"cluster_identity/no_authority": "'receiver_tls' has no 'client_ca_file'",
+		"cluster_identity/no_name":      "'rules[0]': write exactly one of",
+		"cluster_identity/template":     "'rules[0]': 'spiffe' is",
 	} {
 		sub, err := conf.Sub(name)
 		require.NoError(t, err)

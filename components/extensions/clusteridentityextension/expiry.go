@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -23,16 +24,13 @@ const maxFile = 1 << 20
 // observeFiles reads the files whenever the metrics are collected: it shows what a reload would find, needs no goroutine,
 // and nothing can go stale.
 func (e *clusterIdentity) observeFiles(ctx context.Context, observer metric.Float64Observer) error {
-	for _, path := range e.config.CertificateFiles {
-		if path == "" {
-			continue
-		}
-		attrs := metric.WithAttributeSet(attribute.NewSet(attribute.String("authenticator", e.id), attribute.String("file", path)))
-		ends, err := firstExpiry(path)
+	for _, file := range e.files {
+		attrs := metric.WithAttributeSet(attribute.NewSet(attribute.String("authenticator", e.id), attribute.String("file", file.path)))
+		ends, err := expiryOf(file, e.now())
 		if err != nil {
 			e.telemetry.ExtensionClusterIdentityCertificateFileErrors.Add(ctx, 1, attrs)
 			if e.refusals.Allow(err.Error(), e.now()) {
-				e.logger.Warn("a file of 'certificate_files' does not tell when it expires", zap.Error(err))
+				e.logger.Warn("a certificate file does not tell when it expires", zap.Error(err))
 			}
 			continue
 		}
@@ -41,11 +39,31 @@ func (e *clusterIdentity) observeFiles(ctx context.Context, observer metric.Floa
 	return nil
 }
 
-// firstExpiry returns when the first certificate of a file ends: a chain is as good as its weakest part.
-func firstExpiry(path string) (first time.Time, err error) {
+// expiryOf returns when a file is of no more use. A chain is as good as its weakest part. Of authorities the first that ends
+// counts too, as somebody's certificate may be below it, but not one that has ended while others are valid: bundles keep old
+// ones.
+func expiryOf(file pemFile, now time.Time) (ends time.Time, err error) {
+	all, err := expiries(file.path)
+	if err != nil {
+		return ends, err
+	}
+	slices.SortFunc(all, time.Time.Compare)
+	if file.bundle {
+		for _, end := range all {
+			if end.After(now) {
+				return end, nil
+			}
+		}
+		return all[len(all)-1], nil
+	}
+	return all[0], nil
+}
+
+// expiries returns when the certificates of a file end, at least one.
+func expiries(path string) (all []time.Time, err error) {
 	data, err := readFile(path)
 	if err != nil {
-		return first, err
+		return nil, err
 	}
 	for {
 		var block *pem.Block
@@ -57,16 +75,14 @@ func firstExpiry(path string) (first time.Time, err error) {
 		}
 		c, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return first, fmt.Errorf("file %s has a certificate that cannot be read: %w", path, err)
+			return nil, fmt.Errorf("file %s has a certificate that cannot be read: %w", path, err)
 		}
-		if first.IsZero() || c.NotAfter.Before(first) {
-			first = c.NotAfter
-		}
+		all = append(all, c.NotAfter)
 	}
-	if first.IsZero() {
-		return first, fmt.Errorf("file %s has no certificate in PEM form", path)
+	if len(all) == 0 {
+		return nil, fmt.Errorf("file %s has no certificate in PEM form", path)
 	}
-	return first, nil
+	return all, nil
 }
 
 func readFile(path string) ([]byte, error) {

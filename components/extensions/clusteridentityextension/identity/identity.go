@@ -21,6 +21,7 @@ type Identity struct {
 	// many holds the clusters if they are more than a walk through them is good for.
 	many map[string]struct{}
 	any  bool
+	mute bool
 }
 
 // few is up to how many names are walked through: that is faster than to hash one.
@@ -48,6 +49,9 @@ func (i *Identity) MaySpeakFor(cluster string) bool {
 	}
 	return slices.Contains(i.clusters, cluster)
 }
+
+// MayTellInventories says whether the sender may tell the inventory of its clusters.
+func (i *Identity) MayTellInventories() bool { return !i.mute }
 
 // Any says whether the sender may speak for every cluster.
 func (i *Identity) Any() bool { return i.any }

@@ -63,8 +63,8 @@ func namesOf(leaf *x509.Certificate) (n certificateNames, err error) {
 
 var commonNameOID = []int{2, 5, 4, 3}
 
-// describe names the holder of a certificate for messages.
-func describe(leaf *x509.Certificate) string {
+// Describe names the holder of a certificate for messages.
+func Describe(leaf *x509.Certificate) string {
 	switch {
 	case len(leaf.URIs) > 0:
 		return clip(fmt.Sprintf("%q", leaf.URIs[0].String()))

@@ -34,6 +34,9 @@ type Rule struct {
 	// SHA-256 of their public keys (DER SubjectPublicKeyInfo) in hex. They tell clusters apart that share a trust domain and
 	// a root. The key id in a certificate is no substitute: whoever may sign may write it.
 	Issuers []string `mapstructure:"issuers"`
+	// NoInventories keeps the holder from telling inventories, that is who has which address in the cluster: for agents, whose
+	// certificate is on every node, where the inventory has one of its own.
+	NoInventories bool `mapstructure:"no_inventories"`
 
 	// prevent unkeyed literal initialization
 	_ struct{}
@@ -57,7 +60,9 @@ type rule struct {
 	template template
 	clusters []string
 	any      bool
-	issuers  map[[sha256.Size]byte]struct{}
+	// mute says that inventories are not taken.
+	mute    bool
+	issuers map[[sha256.Size]byte]struct{}
 }
 
 // Compile checks the rules. The errors name the keys.
@@ -104,6 +109,9 @@ func compileRule(configured *Rule) (r rule, err error) {
 	}
 	if err := r.speaksFor(configured.Clusters, key); err != nil {
 		return r, err
+	}
+	if r.mute = configured.NoInventories; r.mute && r.any {
+		return r, errors.New("'no_inventories' is set, and 'clusters' has *, whose holder is not checked at all: remove the one or the other")
 	}
 	return r, r.signedBy(configured.Issuers)
 }
@@ -153,7 +161,7 @@ func (r *Rules) Identify(chains [][]*x509.Certificate, now time.Time) (*Identity
 	valid := validChains(chains, now)
 	if len(valid) == 0 {
 		return nil, refuse(ReasonExpired, fmt.Sprintf("the certificate of %s, or the authority above it, is not valid now (it ends %s): connect with a new one",
-			describe(leaf), leaf.NotAfter.UTC().Format(time.RFC3339)))
+			Describe(leaf), leaf.NotAfter.UTC().Format(time.RFC3339)))
 	}
 	names, err := namesOf(leaf)
 	if err != nil {
@@ -175,9 +183,9 @@ func (r *Rules) Identify(chains [][]*x509.Certificate, now time.Time) (*Identity
 		}
 	}
 	if wrongIssuer {
-		return nil, refuse(ReasonIssuer, fmt.Sprintf("the certificate of %s fits a rule, but none of the rule's 'issuers' signed it (its authority is %s)", describe(leaf), issuerOf(valid)))
+		return nil, refuse(ReasonIssuer, fmt.Sprintf("the certificate of %s fits a rule, but none of the rule's 'issuers' signed it (its authority is %s)", Describe(leaf), issuerOf(valid)))
 	}
-	return nil, refuse(ReasonNoRule, fmt.Sprintf("no rule of cluster_identity says which cluster %s may speak for: add one under 'rules'", describe(leaf)))
+	return nil, refuse(ReasonNoRule, fmt.Sprintf("no rule of cluster_identity says which cluster %s may speak for: add one under 'rules'", Describe(leaf)))
 }
 
 // identify returns who the names are by this rule; nil if it says nothing of them.
@@ -188,7 +196,7 @@ func (r *rule) identify(names *certificateNames) (*Identity, error) {
 		if !ok {
 			continue
 		}
-		id := &Identity{Name: name, any: r.any, clusters: r.clusters}
+		id := &Identity{Name: name, any: r.any, clusters: r.clusters, mute: r.mute}
 		if r.template.captures() {
 			if err := checkCaptured(cluster); err != nil {
 				return nil, refuse(ReasonBadName, fmt.Sprintf("the certificate of %q names a cluster that is none: %v", clip(name), err))

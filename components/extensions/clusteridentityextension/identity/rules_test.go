@@ -153,10 +153,27 @@ func TestCompileErrors(t *testing.T) {
 		"'common_name' is \"a*b*\"":               {CommonName: "a*b*", Clusters: []string{"a"}},
 		"'clusters' has * beside names":           {DNS: "x", Clusters: []string{"*", "a"}},
 		"write the cluster's name":                {DNS: "x", Clusters: []string{" a"}},
+		"'no_inventories' is set":                 {DNS: "x", Clusters: []string{"*"}, NoInventories: true},
 		"'issuers' has \"ab\": write the SHA-256": {DNS: "x", Clusters: []string{"a"}, Issuers: []string{"ab"}},
 	} {
 		_, err := identity.Compile([]identity.Rule{{DNS: "{cluster}"}, rule})
 		assert.ErrorContains(t, err, want)
 		assert.ErrorContains(t, err, "'rules[1]'")
+	}
+}
+
+// TestNoInventories: an agent's certificate, which is on every node, may not tell who has which address.
+func TestNoInventories(t *testing.T) {
+	rules, err := identity.Compile([]identity.Rule{
+		{SPIFFE: "spiffe://mesh.example/cluster/{cluster}/inventory"}, {SPIFFE: "spiffe://mesh.example/cluster/{cluster}/*", NoInventories: true},
+	})
+	require.NoError(t, err)
+	root := pkitest.New(t, "root")
+	for part, may := range map[string]bool{"inventory": true, "agent": false} {
+		leaf := root.Issue(t, pkitest.Leaf{URIs: []string{"spiffe://mesh.example/cluster/west/" + part}}).TLS.Leaf
+		id, err := rules.Identify([][]*x509.Certificate{{leaf, root.Cert}}, time.Now())
+		require.NoError(t, err)
+		assert.Equal(t, may, id.MayTellInventories(), part)
+		assert.True(t, id.MaySpeakFor("west"))
 	}
 }

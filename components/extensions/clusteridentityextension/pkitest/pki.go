@@ -32,11 +32,14 @@ type Authority struct {
 	chain [][]byte
 }
 
-// Leaf is what a certificate says. Without times it is valid for an hour, since an hour ago.
+// Leaf is what a certificate says. Without times it is valid for an hour, since an hour ago; without addresses it is good
+// for 127.0.0.1, without usages for clients and servers.
 type Leaf struct {
 	URIs, DNS           []string
 	CommonName          string
 	NotBefore, NotAfter time.Time
+	Addresses           []string
+	Usages              []x509.ExtKeyUsage
 }
 
 // Pair is a certificate with its key.
@@ -48,21 +51,27 @@ type Pair struct {
 // New makes a root authority.
 func New(t testing.TB, name string) *Authority {
 	t.Helper()
-	return authority(t, name, nil)
+	return authority(t, name, nil, time.Now().Add(24*time.Hour))
 }
 
 // Sub makes an authority below another one.
 func (a *Authority) Sub(t testing.TB, name string) *Authority {
 	t.Helper()
-	return authority(t, name, a)
+	return a.SubUntil(t, name, time.Now().Add(24*time.Hour))
 }
 
-func authority(t testing.TB, name string, parent *Authority) *Authority {
+// SubUntil makes one that ends at a time.
+func (a *Authority) SubUntil(t testing.TB, name string, end time.Time) *Authority {
+	t.Helper()
+	return authority(t, name, a, end)
+}
+
+func authority(t testing.TB, name string, parent *Authority, end time.Time) *Authority {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
 	template := &x509.Certificate{
-		SerialNumber: serial(t), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		SerialNumber: serial(t), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: end,
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
 	signer := &Authority{Cert: template, key: key}
@@ -91,7 +100,7 @@ func (a *Authority) KeyHash() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Issue signs a certificate for clients and servers, the latter on loopback.
+// Issue signs a certificate.
 func (a *Authority) Issue(t testing.TB, leaf Leaf) Pair {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -104,8 +113,16 @@ func (a *Authority) Issue(t testing.TB, leaf Leaf) Pair {
 	}
 	template := &x509.Certificate{
 		SerialNumber: serial(t), Subject: pkix.Name{CommonName: leaf.CommonName}, NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter,
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
-		DNSNames: leaf.DNS, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: leaf.Usages, DNSNames: leaf.DNS,
+	}
+	if leaf.Usages == nil {
+		template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}
+	}
+	if leaf.Addresses == nil {
+		leaf.Addresses = []string{"127.0.0.1"}
+	}
+	for _, text := range leaf.Addresses {
+		template.IPAddresses = append(template.IPAddresses, net.ParseIP(text))
 	}
 	for _, text := range leaf.URIs {
 		uri, err := url.Parse(text)
@@ -126,6 +143,11 @@ func (a *Authority) Issue(t testing.TB, leaf Leaf) Pair {
 	p.TLS, err = tls.X509KeyPair(p.CertPEM, p.KeyPEM)
 	require.NoError(t, err)
 	return p
+}
+
+// Authority signs with a key that is nobody's authority, as who holds an agent's key may try to.
+func (p Pair) Authority() *Authority {
+	return &Authority{Cert: p.TLS.Leaf, key: p.TLS.PrivateKey.(*ecdsa.PrivateKey), chain: p.TLS.Certificate}
 }
 
 // SelfSigned makes a certificate that nobody else signed.
@@ -151,6 +173,31 @@ func WriteBundle(t testing.TB, dir string, authorities ...*Authority) (file stri
 	}
 	swap(t, dir, map[string][]byte{"ca.crt": data})
 	return filepath.Join(dir, "ca.crt")
+}
+
+// Rename replaces the files tls.crt and tls.key in a folder one after the other, as most tools do: for a moment they do
+// not fit together.
+func (p Pair) Rename(t testing.TB, dir string) (certFile, keyFile string) {
+	t.Helper()
+	return rename(t, dir, "tls.crt", p.CertPEM), rename(t, dir, "tls.key", p.KeyPEM)
+}
+
+// RenameBundle replaces the file ca.crt in a folder.
+func RenameBundle(t testing.TB, dir string, authorities ...*Authority) (file string) {
+	t.Helper()
+	var data []byte
+	for _, a := range authorities {
+		data = append(data, a.PEM()...)
+	}
+	return rename(t, dir, "ca.crt", data)
+}
+
+func rename(t testing.TB, dir, name string, data []byte) string {
+	t.Helper()
+	file := filepath.Join(dir, name)
+	require.NoError(t, os.WriteFile(file+".new", data, 0o600))
+	require.NoError(t, os.Rename(file+".new", file))
+	return file
 }
 
 func swap(t testing.TB, dir string, files map[string][]byte) {

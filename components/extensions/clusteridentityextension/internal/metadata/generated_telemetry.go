@@ -31,7 +31,9 @@ type TelemetryBuilder struct {
 	ExtensionClusterIdentityAcceptedRequests      metric.Int64Counter
 	ExtensionClusterIdentityCertificateExpiry     metric.Float64ObservableGauge
 	ExtensionClusterIdentityCertificateFileErrors metric.Int64Counter
+	ExtensionClusterIdentityRefusedConnections    metric.Int64Counter
 	ExtensionClusterIdentityRefusedRequests       metric.Int64Counter
+	ExtensionClusterIdentityReloadErrors          metric.Int64Counter
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -96,20 +98,32 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ExtensionClusterIdentityCertificateExpiry, err = builder.meter.Float64ObservableGauge(
 		"otelcol_extension_cluster_identity_certificate_expiry",
-		metric.WithDescription("Time until the first certificate of a file of certificate_files expires; negative once it has, absent while the file cannot be read. [Alpha]"),
+		metric.WithDescription("Time until the first certificate of a file expires; negative once it has, absent while the file cannot be read. [Alpha]"),
 		metric.WithUnit("s"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ExtensionClusterIdentityCertificateFileErrors, err = builder.meter.Int64Counter(
 		"otelcol_extension_cluster_identity_certificate_file_errors",
-		metric.WithDescription("Times that a file of certificate_files could not be read or has no certificate. [Alpha]"),
+		metric.WithDescription("Times that a certificate file could not be read or has no certificate. [Alpha]"),
 		metric.WithUnit("{error}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExtensionClusterIdentityRefusedConnections, err = builder.meter.Int64Counter(
+		"otelcol_extension_cluster_identity_refused_connections",
+		metric.WithDescription("Connections over gRPC that ended in the TLS handshake, by reason, of receivers and exporters that have their TLS from this extension. [Alpha]"),
+		metric.WithUnit("{connection}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ExtensionClusterIdentityRefusedRequests, err = builder.meter.Int64Counter(
 		"otelcol_extension_cluster_identity_refused_requests",
 		metric.WithDescription("Requests that were refused, by reason. [Alpha]"),
 		metric.WithUnit("{request}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExtensionClusterIdentityReloadErrors, err = builder.meter.Int64Counter(
+		"otelcol_extension_cluster_identity_reload_errors",
+		metric.WithDescription("Times that the files of receiver_tls or exporter_tls could not be used, so that the last good ones stay in use. [Alpha]"),
+		metric.WithUnit("{error}"),
 	)
 	errs = errors.Join(errs, err)
 	return &builder, errs

@@ -40,7 +40,7 @@ func AssertEqualExtensionClusterIdentityAcceptedRequests(t *testing.T, tt *compo
 func AssertEqualExtensionClusterIdentityCertificateExpiry(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[float64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_extension_cluster_identity_certificate_expiry",
-		Description: "Time until the first certificate of a file of certificate_files expires; negative once it has, absent while the file cannot be read. [Alpha]",
+		Description: "Time until the first certificate of a file expires; negative once it has, absent while the file cannot be read. [Alpha]",
 		Unit:        "s",
 		Data: metricdata.Gauge[float64]{
 			DataPoints: dps,
@@ -54,7 +54,7 @@ func AssertEqualExtensionClusterIdentityCertificateExpiry(t *testing.T, tt *comp
 func AssertEqualExtensionClusterIdentityCertificateFileErrors(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_extension_cluster_identity_certificate_file_errors",
-		Description: "Times that a file of certificate_files could not be read or has no certificate. [Alpha]",
+		Description: "Times that a certificate file could not be read or has no certificate. [Alpha]",
 		Unit:        "{error}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -63,6 +63,22 @@ func AssertEqualExtensionClusterIdentityCertificateFileErrors(t *testing.T, tt *
 		},
 	}
 	got, err := tt.GetMetric("otelcol_extension_cluster_identity_certificate_file_errors")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
+func AssertEqualExtensionClusterIdentityRefusedConnections(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_extension_cluster_identity_refused_connections",
+		Description: "Connections over gRPC that ended in the TLS handshake, by reason, of receivers and exporters that have their TLS from this extension. [Alpha]",
+		Unit:        "{connection}",
+		Data: metricdata.Sum[int64]{
+			Temporality: metricdata.CumulativeTemporality,
+			IsMonotonic: true,
+			DataPoints:  dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_extension_cluster_identity_refused_connections")
 	require.NoError(t, err)
 	metricdatatest.AssertEqual(t, want, got, opts...)
 }
@@ -79,6 +95,22 @@ func AssertEqualExtensionClusterIdentityRefusedRequests(t *testing.T, tt *compon
 		},
 	}
 	got, err := tt.GetMetric("otelcol_extension_cluster_identity_refused_requests")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
+func AssertEqualExtensionClusterIdentityReloadErrors(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_extension_cluster_identity_reload_errors",
+		Description: "Times that the files of receiver_tls or exporter_tls could not be used, so that the last good ones stay in use. [Alpha]",
+		Unit:        "{error}",
+		Data: metricdata.Sum[int64]{
+			Temporality: metricdata.CumulativeTemporality,
+			IsMonotonic: true,
+			DataPoints:  dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_extension_cluster_identity_reload_errors")
 	require.NoError(t, err)
 	metricdatatest.AssertEqual(t, want, got, opts...)
 }

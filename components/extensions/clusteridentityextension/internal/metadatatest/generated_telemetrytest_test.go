@@ -26,7 +26,9 @@ func TestSetupTelemetry(t *testing.T) {
 	}))
 	tb.ExtensionClusterIdentityAcceptedRequests.Add(context.Background(), 1)
 	tb.ExtensionClusterIdentityCertificateFileErrors.Add(context.Background(), 1)
+	tb.ExtensionClusterIdentityRefusedConnections.Add(context.Background(), 1)
 	tb.ExtensionClusterIdentityRefusedRequests.Add(context.Background(), 1)
+	tb.ExtensionClusterIdentityReloadErrors.Add(context.Background(), 1)
 	AssertEqualExtensionClusterIdentityAcceptedRequests(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
@@ -36,7 +38,13 @@ func TestSetupTelemetry(t *testing.T) {
 	AssertEqualExtensionClusterIdentityCertificateFileErrors(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
+	AssertEqualExtensionClusterIdentityRefusedConnections(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualExtensionClusterIdentityRefusedRequests(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExtensionClusterIdentityReloadErrors(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 
