@@ -43,6 +43,7 @@ import (
 
 	"github.com/otelcol-mesh/otelcol-mesh/components/converters/deliveryrules"
 	"github.com/otelcol-mesh/otelcol-mesh/components/exporters/applicationinsightsexporter"
+	"github.com/otelcol-mesh/otelcol-mesh/components/exporters/inventorybroadcastexporter"
 	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/azureauthextension"
 	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/clusteridentityextension"
 	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/meshtopologyextension"
@@ -106,6 +107,7 @@ func Factories() (otelcol.Factories, error) {
 	}
 	if f.Exporters, err = otelcol.MakeFactoryMap[exporter.Factory](
 		applicationinsightsexporter.NewFactory(),
+		inventorybroadcastexporter.NewFactory(),
 		otlpexporter.NewFactory(),
 		otlphttpexporter.NewFactory(),
 		debugexporter.NewFactory(),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package deliveryrules is a configuration converter that changes nothing: it refuses configurations that look as if they
-// lost nothing, and do. It sees the whole effective configuration, after all files are merged and variables replaced, at
+// lost nothing, and do. It also warns of exporters whose link is open to whoever is on the way. It sees the whole effective configuration, after all files are merged and variables replaced, at
 // the start of a collector and in its `validate` command. The entry point is [NewFactory].
 //
 // What it refuses was measured on upstream's collector: an exporter with a queue on disk and a limit to its retries drops
@@ -70,6 +70,17 @@ func (c converter) Convert(_ context.Context, conf *confmap.Conf) error {
 			errs = append(errs, errors.New(refusal))
 		}
 		if warning != "" {
+			c.logger.Warn(warning, zap.String("exporter", id))
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(g.used)) {
+		if !slices.Contains(allowed, id) {
+			errs = append(errs, g.balancingRule(id)...)
+		}
+	}
+	open := g.openLinks()
+	for _, id := range slices.Sorted(maps.Keys(open)) {
+		for _, warning := range open[id] {
 			c.logger.Warn(warning, zap.String("exporter", id))
 		}
 	}

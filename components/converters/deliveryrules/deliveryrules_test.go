@@ -42,6 +42,37 @@ func resolve(t *testing.T, uris ...string) (*confmap.Conf, []string, error) {
 	return conf, warnings, err
 }
 
+// noQueues turns off the queues of a balancing exporter's endpoints.
+const noQueues = "protocol: {otlp: {sending_queue: {enabled: false}}}"
+
+// TestBalancingRule: what waits for an endpoint that leaves is lost, and so are metrics that no service routes.
+func TestBalancingRule(t *testing.T) {
+	const queues, service = "::protocol::otlp::sending_queue is not turned off", "routing_key: service, also by default, drops metrics"
+	for _, test := range []struct{ name, exporter, signal, settings, refused string }{
+		{"without queues", "load_balancing/traces", "traces", "{" + noQueues + "}", ""},
+		{"by default", "load_balancing", "traces", "{}", "exporters::load_balancing" + queues},
+		{"by default, null", "load_balancing", "traces", "{protocol: {otlp: {sending_queue: }}}", queues},
+		{"the old name", "loadbalancing/2", "logs", "{protocol: {otlp: {sending_queue: {queue_size: 5}}}}", "exporters::loadbalancing/2" + queues},
+		{"turned on", "load_balancing", "logs", "{protocol: {otlp: {sending_queue: {enabled: true}}}}", queues},
+		{"metrics by default", "load_balancing", "metrics", "{" + noQueues + "}", service},
+		{"metrics by service", "load_balancing", "metrics/2", "{" + noQueues + ", routing_key: service}", service},
+		{"metrics by attributes", "load_balancing", "metrics", "{" + noQueues + ", routing_key: attributes, routing_attributes: [service.name]}", ""},
+		{"logs by service", "load_balancing", "logs", "{" + noQueues + ", routing_key: service}", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			conf := "exporters: {" + test.exporter + ": " + test.settings + "}, service: {pipelines: {" + test.signal + ": {receivers: [otlp], exporters: [" + test.exporter + "]}}}}"
+			_, _, err := resolve(t, "yaml:{"+conf)
+			if test.refused == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, test.refused)
+			_, _, err = resolve(t, "yaml:{delivery_rules: {allow_loss: ["+test.exporter+"]}, "+conf)
+			require.NoError(t, err)
+		})
+	}
+}
+
 // one is a configuration with one exporter.
 func one(exporter, settings string) string {
 	return "yaml:{exporters: {" + exporter + ": " + settings + "}, service: {pipelines: {traces: {receivers: [otlp], exporters: [" + exporter + "]}}}}"
@@ -80,8 +111,8 @@ func TestRetryRule(t *testing.T) {
 		{name: "our own, with a limit", exporter: "application_insights", settings: "{" + queue + ", retry_on_failure: {max_elapsed_time: 1m}}", refused: "write 0"},
 		{name: "without retries", exporter: "azure_monitor", settings: "{" + queue + "}", warned: "azure_monitor: This exporter has no retries"},
 		{name: "unknown", exporter: "somebodys/1", settings: "{" + queue + "}", warned: "somebodys/1: This exporter has a queue on disk and no retry_on_failure::max_elapsed_time"},
-		{name: "balancing", exporter: "load_balancing", settings: "{" + queue + "}", refused: "which means no retries"},
-		{name: "balancing with retries", exporter: "load_balancing", settings: "{" + queue + ", retry_on_failure: {enabled: true, max_elapsed_time: 0}}"},
+		{name: "balancing", exporter: "load_balancing", settings: "{" + queue + ", " + noQueues + "}", refused: "which means no retries"},
+		{name: "balancing with retries", exporter: "load_balancing", settings: "{" + queue + ", " + noQueues + ", retry_on_failure: {enabled: true, max_elapsed_time: 0}}"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Setenv("DELIVERYRULES_ZERO", "0s")
@@ -97,6 +128,46 @@ func TestRetryRule(t *testing.T) {
 			assert.Contains(t, strings.Join(warnings, "\n"), test.warned)
 		})
 	}
+}
+
+// TestOpenLinks: an exporter that anybody on the way can read or pose as the other end of is warned of by its key, and no other.
+func TestOpenLinks(t *testing.T) {
+	const insecure, anybody = "tls: {insecure: true}", "tls: {insecure_skip_verify: true}"
+	for _, test := range []struct{ name, exporter, settings, warned string }{
+		{"TLS", "otlp_grpc/hub", "{endpoint: 'hub.example:14317', tls: {insecure: false}}", ""},
+		{"by default", "otlp_grpc/hub", "{endpoint: 'hub.example:14317'}", ""},
+		{"without", "otlp_grpc/hub", "{endpoint: 'hub.example:14317', " + insecure + "}", "otlp_grpc/hub: exporters::otlp_grpc/hub::tls::insecure: true sends without TLS to hub.example:14317"},
+		{"from the environment", "otlp", "{endpoint: 'hub.example:14317', tls: {insecure: '${env:DELIVERYRULES_TRUE}', ca_file: '${env:DELIVERYRULES_UNSET:-}'}}", "without TLS"},
+		{"a text", "otlp", "{endpoint: 'hub.example:14317', tls: {insecure: 'True'}}", "without TLS"},
+		{"with an authority", "otlp", "{endpoint: 'hub.example:14317', tls: {insecure: true, ca_file: ca.crt}}", ""},
+		{"https", "otlp", "{endpoint: 'https://hub.example:14317', " + insecure + "}", ""},
+		{"a resolver", "otlp", "{endpoint: 'dns:///hub.example:14317', " + insecure + "}", "to dns:///hub.example:14317"},
+		{"this machine", "otlp", "{endpoint: '127.1.0.2:14317', " + insecure + "}", ""},
+		{"this machine, version 6", "otlp", "{endpoint: '[::1]:14317', " + insecure + "}", ""},
+		{"this machine, by a resolver", "otlp", "{endpoint: 'passthrough:///localhost:14317', " + insecure + "}", ""},
+		{"anybody", "otlp", "{endpoint: 'hub.example:14317', " + anybody + "}", "exporters::otlp::tls::insecure_skip_verify: true accepts any certificate to hub.example:14317"},
+		{"HTTP", "otlp_http", "{endpoint: 'HTTP://hub.example:14318'}", "exporters::otlp_http::endpoint sends without TLS to HTTP://hub.example:14318"},
+		{"HTTP of one signal", "otlphttp/x", "{endpoint: 'https://hub.example', logs_endpoint: 'http://logs.example/v1/logs'}", "exporters::otlphttp/x::logs_endpoint sends without TLS"},
+		{"HTTPS", "otlp_http", "{endpoint: 'https://hub.example:14318', " + insecure + "}", ""},
+		{"HTTPS, anybody", "otlp_http", "{endpoint: 'https://hub.example', " + anybody + "}", "insecure_skip_verify: true accepts any certificate to https://hub.example"},
+		{"HTTP on this machine", "otlp_http", "{endpoint: 'http://localhost/v1'}", ""},
+		{"balancing", "load_balancing", "{protocol: {otlp: {sending_queue: {enabled: false}, " + insecure + "}}}", "exporters::load_balancing::protocol::otlp::tls::insecure: true sends without TLS"},
+		{"of another type", "application_insights", "{endpoint: 'http://hub.example', " + insecure + "}", ""},
+		{"TLS of an extension, which warns itself", "otlp_grpc", "{endpoint: 'hub.example:1', middlewares: [{id: request_limits}, {id: cluster_identity/2}], " + insecure + "}", ""},
+		{"another middleware", "otlp_grpc", "{endpoint: 'hub.example:1', middlewares: [{id: request_limits}], " + insecure + "}", "without TLS"},
+		{"nothing", "otlp", "null", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Setenv("DELIVERYRULES_TRUE", "true")
+			_, warnings, err := resolve(t, one(test.exporter, test.settings))
+			require.NoError(t, err)
+			assert.Equal(t, test.warned != "", len(warnings) > 0, warnings)
+			assert.Contains(t, strings.Join(warnings, "\n"), test.warned)
+		})
+	}
+	_, warnings, err := resolve(t, "yaml:{exporters: {otlp: {endpoint: 'hub.example:1', "+insecure+"}}}")
+	require.NoError(t, err)
+	assert.Empty(t, warnings, "nothing uses it")
 }
 
 const disk = "d: {sending_queue: {storage: s}, retry_on_failure: {max_elapsed_time: 0}}, m: {}"

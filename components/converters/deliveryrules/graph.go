@@ -15,24 +15,25 @@ type graph struct {
 	pipelines map[string]pipeline
 	// persistent are the exporters with a queue on disk that are in a pipeline.
 	persistent map[string]map[string]any
+	// used are the exporters that are in a pipeline.
+	used map[string]bool
 }
 
 type pipeline struct{ receivers, processors, exporters []string }
 
 func newGraph(whole map[string]any) *graph {
-	g := &graph{exporters: section(whole, "exporters"), pipelines: map[string]pipeline{}, persistent: map[string]map[string]any{}}
-	used := map[string]bool{}
+	g := &graph{exporters: section(whole, "exporters"), pipelines: map[string]pipeline{}, persistent: map[string]map[string]any{}, used: map[string]bool{}}
 	for name, value := range section(section(whole, "service"), "pipelines") {
 		settings, _ := value.(map[string]any)
 		p := pipeline{receivers: names(settings["receivers"]), processors: names(settings["processors"]), exporters: names(settings["exporters"])}
 		g.pipelines[name] = p
 		for _, id := range p.exporters {
-			used[id] = true
+			g.used[id] = true
 		}
 	}
 	for id, value := range g.exporters {
 		settings, _ := value.(map[string]any)
-		if used[id] && onDisk(section(settings, "sending_queue")) {
+		if g.used[id] && onDisk(section(settings, "sending_queue")) {
 			g.persistent[id] = settings
 		}
 	}

@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package inventorybroadcastexporter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/exporter"
+	"go.opentelemetry.io/collector/exporter/otlpexporter"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
+	"go.uber.org/zap"
+
+	"github.com/otelcol-mesh/otelcol-mesh/components/exporters/inventorybroadcastexporter/internal/metadata"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/inventorylog"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/source/inventory"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/source/kube/endpoints"
+)
+
+const (
+	reasonMalformed = "malformed"
+	reasonCeiling   = "max_held_mib"
+	reasonRefused   = "refused"
+)
+
+// errNobody is not permanent: the sender keeps what it has.
+var errNobody = errors.New("no replica of the hub answers that an inventory could be given to")
+
+// broadcaster gives each inventory to all replicas. The sender is answered when all have it that are ready.
+type broadcaster struct {
+	config     *Config
+	set        exporter.Settings
+	logger     *zap.Logger
+	count      *metadata.TelemetryBuilder
+	attributes metric.MeasurementOption
+	resolver   resolver
+	book       *book
+
+	host   component.Host
+	ctx    context.Context
+	cancel context.CancelFunc
+	ended  sync.WaitGroup
+
+	mu       sync.Mutex
+	replicas map[string]*replica
+	// moved is closed when a replica has more, or the replicas are others.
+	moved chan struct{}
+}
+
+func newBroadcaster(set exporter.Settings, c *Config) (*broadcaster, error) {
+	count, err := metadata.NewTelemetryBuilder(set.TelemetrySettings)
+	if err != nil {
+		return nil, err
+	}
+	id := set.ID.String()
+	b := &broadcaster{
+		config: c, set: set, logger: set.Logger, count: count, replicas: map[string]*replica{}, moved: make(chan struct{}),
+		attributes: metric.WithAttributeSet(attribute.NewSet(attribute.String("exporter", id))),
+	}
+	b.book = newBook(c.MaxHeldMiB<<20, time.Now, func(n int) { b.lost(reasonCeiling, n) })
+	if c.Resolver.K8s.HasValue() {
+		k := c.Resolver.K8s.Get()
+		name, namespace, _ := strings.Cut(k.Service, ".")
+		b.resolver = endpoints.New(namespace, name, k.Ports[0])
+	} else {
+		b.resolver = fixed(c.Resolver.Static.Get().Hostnames)
+	}
+	for _, reason := range []string{reasonMalformed, reasonCeiling, reasonRefused} {
+		b.lost(reason, 0)
+	}
+	return b, b.observe()
+}
+
+// observe registers the gauges.
+func (b *broadcaster) observe() error {
+	id := attribute.String("exporter", b.set.ID.String())
+	return errors.Join(
+		b.count.RegisterExporterInventoryBroadcastHeldBytesCallback(func(_ context.Context, o metric.Int64Observer) error {
+			o.Observe(int64(b.book.held()), b.attributes)
+			return nil
+		}),
+		b.count.RegisterExporterInventoryBroadcastReplicasCallback(func(_ context.Context, o metric.Int64Observer) error {
+			counts := map[string]int64{"ready": 0, "starting": 0, "behind": 0}
+			for _, s := range b.standings() {
+				switch {
+				case s.behind:
+					counts["behind"]++
+				case s.ready:
+					counts["ready"]++
+				default:
+					counts["starting"]++
+				}
+			}
+			for state, n := range counts {
+				o.Observe(n, metric.WithAttributes(id, attribute.String("state", state)))
+			}
+			return nil
+		}),
+	)
+}
+
+func (b *broadcaster) lost(reason string, n int) {
+	b.count.ExporterInventoryBroadcastLostMessages.Add(context.Background(), int64(n),
+		metric.WithAttributes(attribute.String("exporter", b.set.ID.String()), attribute.String("reason", reason)))
+}
+
+func (b *broadcaster) start(_ context.Context, host component.Host) error {
+	b.host = host
+	b.ctx, b.cancel = context.WithCancel(context.Background())
+	return b.resolver.Start(b.told)
+}
+
+func (b *broadcaster) shutdown(context.Context) error {
+	if b.cancel == nil {
+		b.count.Shutdown()
+		return nil
+	}
+	b.resolver.Stop()
+	b.cancel()
+	b.told(nil)
+	b.ended.Wait()
+	b.count.Shutdown()
+	return nil
+}
+
+// told makes the replicas those that the resolver found.
+func (b *broadcaster) told(found map[string]bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for endpoint, r := range b.replicas {
+		if _, ok := found[endpoint]; !ok {
+			delete(b.replicas, endpoint)
+			b.end(r)
+		}
+	}
+	for endpoint, ready := range found {
+		r := b.replicas[endpoint]
+		if r == nil {
+			var err error
+			if r, err = b.begin(endpoint); err != nil {
+				b.logger.Error("A replica of the hub gets no inventories.", zap.String("endpoint", endpoint), zap.Error(err))
+				continue
+			}
+			b.replicas[endpoint] = r
+		}
+		r.setReady(ready)
+	}
+	b.wake()
+}
+
+// begin starts to give a replica everything.
+func (b *broadcaster) begin(endpoint string) (*replica, error) {
+	factory := otlpexporter.NewFactory()
+	config := b.config.Protocol.OTLP
+	config.ClientConfig.Endpoint = endpoint
+	set := b.set
+	set.ID = component.NewIDWithName(factory.Type(), b.set.ID.Name())
+	// What the replica's own exporter would log and count at each attempt is told once, by the broadcaster.
+	set.Logger = zap.NewNop()
+	set.MeterProvider, set.TracerProvider = metricnoop.NewMeterProvider(), tracenoop.NewTracerProvider()
+	own, err := factory.CreateLogs(b.ctx, set, &config)
+	if err != nil {
+		return nil, err
+	}
+	if err := own.Start(b.ctx, b.host); err != nil {
+		return nil, errors.Join(err, own.Shutdown(b.ctx))
+	}
+	ctx, cancel := context.WithCancel(b.ctx)
+	r := &replica{endpoint: endpoint, exporter: own, b: b, cancel: cancel, done: make(chan struct{}), again: make(chan struct{}, 1)}
+	b.ended.Go(func() { r.run(ctx) })
+	return r, nil
+}
+
+// end stops a replica, without waiting for it.
+func (b *broadcaster) end(r *replica) {
+	r.cancel()
+	b.ended.Go(func() {
+		<-r.done
+		if err := r.exporter.Shutdown(context.Background()); err != nil {
+			b.logger.Debug("The connection to a replica did not end well.", zap.String("endpoint", r.endpoint), zap.Error(err))
+		}
+	})
+}
+
+// wake wakes the senders that wait. The lock is held.
+func (b *broadcaster) wake() {
+	close(b.moved)
+	b.moved = make(chan struct{})
+}
+
+// advanced is called when a replica has more.
+func (b *broadcaster) advanced() {
+	b.mu.Lock()
+	b.wake()
+	b.mu.Unlock()
+	if passed, ok := b.passed(); ok {
+		b.book.tidy(passed)
+	}
+}
+
+// standings returns what is known of the replicas.
+func (b *broadcaster) standings() []standing {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := b.book.now()
+	all := make([]standing, 0, len(b.replicas))
+	for _, r := range b.replicas {
+		all = append(all, r.standing(now))
+	}
+	return all
+}
+
+// passed returns the number up to which all replicas that are waited for have everything. ok says whether there is one.
+func (b *broadcaster) passed() (least uint64, ok bool) {
+	for _, s := range b.standings() {
+		if s.ready && !s.behind && (!ok || s.passed < least) {
+			least, ok = s.passed, true
+		}
+	}
+	return least, ok
+}
+
+// consume takes the inventories out of logs, which it does not change, and waits until all replicas have them that are
+// ready and answer. Other logs are none of its business.
+func (b *broadcaster) consume(ctx context.Context, ld plog.Logs) error {
+	last := b.enter(ld)
+	if last == 0 {
+		return nil
+	}
+	// A replica that does not answer is passed over in time even if no other one moves.
+	ticker := time.NewTicker(250 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		b.mu.Lock()
+		moved := b.moved
+		b.mu.Unlock()
+		passed, ok := b.passed()
+		if ok && passed >= last {
+			return nil
+		}
+		if !ok {
+			return errNobody
+		}
+		select {
+		case <-moved:
+		case <-ticker.C:
+		case <-ctx.Done():
+			return fmt.Errorf("not all replicas of the hub have taken an inventory, of %s: %w", b.slow(last), context.Cause(ctx))
+		}
+	}
+}
+
+// slow names the replicas that have not got the message of the number.
+func (b *broadcaster) slow(number uint64) string {
+	var names []string
+	for _, s := range b.standings() {
+		if s.ready && !s.behind && s.passed < number {
+			names = append(names, s.endpoint)
+		}
+	}
+	return "not " + strings.Join(names, ", ")
+}
+
+// enter puts the inventories of a batch into the book and returns the number of the last, 0 if there is none.
+func (b *broadcaster) enter(ld plog.Logs) (last uint64) {
+	for i := range ld.ResourceLogs().Len() {
+		rl := ld.ResourceLogs().At(i)
+		for j := range rl.ScopeLogs().Len() {
+			sl := rl.ScopeLogs().At(j)
+			if sl.Scope().Name() != inventory.ScopeName {
+				continue
+			}
+			for k := range sl.LogRecords().Len() {
+				last = max(last, b.enterRecord(rl, sl, sl.LogRecords().At(k)))
+			}
+		}
+	}
+	return last
+}
+
+func (b *broadcaster) enterRecord(rl plog.ResourceLogs, sl plog.ScopeLogs, record plog.LogRecord) uint64 {
+	m, err := inventorylog.FromLogRecord(record, rl.Resource().Attributes())
+	if err != nil {
+		// It goes the way of other logs, and the replica that gets it says what is wrong with it.
+		b.lost(reasonMalformed, 1)
+		return 0
+	}
+	own := plog.NewLogs()
+	to := own.ResourceLogs().AppendEmpty()
+	rl.Resource().CopyTo(to.Resource())
+	to.SetSchemaUrl(rl.SchemaUrl())
+	scope := to.ScopeLogs().AppendEmpty()
+	sl.Scope().CopyTo(scope.Scope())
+	scope.SetSchemaUrl(sl.SchemaUrl())
+	record.CopyTo(scope.LogRecords().AppendEmpty())
+	return b.book.add(&m.Header, own, entryOverhead+len(m.Body))
+}
+
+// entryOverhead is about what a message takes beside its body, in bytes.
+const entryOverhead = 1024
