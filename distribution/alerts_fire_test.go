@@ -36,6 +36,22 @@ const history = `load 1m
   otelcol_exporter_application_insights_items_lost{instance="old_loss",destination="default",reason="shutdown",signal="logs"} 3x160
   otelcol_exporter_application_insights_dead_letters_evicted{instance="evicted"} _x100 3x60
   otelcol_extension_queue_storage_damaged_files{instance="damaged",component="application_insights",signal="logs"} _x100 1x60
+  otelcol_processor_cluster_identity_flagged_resources{instance="forged",signal="logs",reason="foreign_cluster",action="rejected"} _x100 1x60
+  otelcol_processor_cluster_identity_flagged_resources{instance="one_machine",signal="logs",reason="unverified",action="accepted"} 0+9x160
+  otelcol_extension_cluster_identity_refused_requests{instance="no_rule",authenticator="cluster_identity",transport="grpc",reason="no_rule"} 3x100 3+1x60
+  otelcol_extension_cluster_identity_refused_requests{instance="renewed_late",authenticator="cluster_identity",transport="grpc",reason="expired"} _x100 1x60
+  otelcol_extension_cluster_identity_refused_connections{instance="stranger",authenticator="cluster_identity",side="receiver",reason="unknown_authority"} _x100 1x60
+  otelcol_extension_cluster_identity_refused_connections{instance="probed",authenticator="cluster_identity",side="receiver",reason="aborted"} 0+1x160
+  otelcol_extension_cluster_identity_certificate_expiry{instance="short_life",authenticator="cluster_identity",file="tls.crt"} 3600-60x20 3600-60x20 3600-60x20 3600-60x20 3600-60x20 3600-60x20 3600-60x20 3600-60x3
+  otelcol_extension_cluster_identity_certificate_expiry{instance="forgotten",authenticator="cluster_identity",file="tls.crt"} 11500-60x160
+  otelcol_extension_cluster_identity_certificate_expiry{instance="forgotten",authenticator="cluster_identity",file="ca.crt"} 315360000-60x160
+  otelcol_extension_cluster_identity_certificate_expiry{instance="ended",authenticator="cluster_identity",file="tls.crt"} 6000-60x160
+  otelcol_extension_cluster_identity_certificate_file_errors{instance="no_file",authenticator="cluster_identity",file="tls.crt"} 0+1x160
+  otelcol_extension_cluster_identity_reload_errors{instance="half_file",authenticator="cluster_identity",side="receiver"} _x100 1x60
+  otelcol_extension_request_limits_refused_requests{instance="bombed",limiter="request_limits",transport="grpc",reason="expansion",peer="10.0.0.9"} _x100 1x60
+  otelcol_extension_request_limits_refused_requests{instance="crowded",limiter="request_limits",transport="grpc",reason="concurrent_bytes",peer="10.0.0.9"} 0+1x160
+  otelcol_extension_mesh_topology_cluster_stale{instance="silent",k8s_cluster_name="aks-westeurope"} 1x160
+  otelcol_extension_mesh_topology_cluster_stale{instance="silent",k8s_cluster_name="aks-northeurope"} 0x160
 `
 
 // TestAlertsFire prevents the bugs of rules that ask for what is there and yet never fire, or always do: a counter that begins
@@ -51,6 +67,16 @@ func TestAlertsFire(t *testing.T) {
 		"MeshDeadLetters":         {"first_letters", "more_letters"},
 		"MeshItemsLost":           {"evicted", "lost"},
 		"MeshQueueDamaged":        {"damaged"},
+		// What a hub without TLS lets pass, health checks, and a certificate that is renewed as it should be tell nothing.
+		"MeshForeignCluster":        {"forged"},
+		"MeshSenderRefused":         {"no_rule"},
+		"MeshConnectionRefused":     {"stranger"},
+		"MeshCertificateExpires":    {"ended", "forgotten"},
+		"MeshCertificateExpired":    {"ended"},
+		"MeshCertificateUnreadable": {"half_file", "no_file"},
+		"MeshRequestsOverLimit":     {"bombed"},
+		"MeshSendersHeldUp":         {"crowded"},
+		"MeshClusterStale":          {"silent"},
 	}
 	storage := promqltest.LoadedStorage(t, history)
 	t.Cleanup(func() { assert.NoError(t, storage.Close()) })

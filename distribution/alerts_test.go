@@ -47,9 +47,13 @@ func alertRules(t *testing.T) []alertRule {
 		} `yaml:"groups"`
 	}
 	require.NoError(t, yaml.UnmarshalWithOptions(raw, &file, yaml.Strict()))
-	require.Len(t, file.Groups, 1)
-	require.NotEmpty(t, file.Groups[0].Rules)
-	return file.Groups[0].Rules
+	var all []alertRule
+	for _, group := range file.Groups {
+		require.NotEmpty(t, group.Rules, group.Name)
+		all = append(all, group.Rules...)
+	}
+	require.NotEmpty(t, all)
+	return all
 }
 
 // selectors returns what an expression asks for, and with it whether it is one.
@@ -77,12 +81,15 @@ func TestAlertsAskForMetricsThatAreThere(t *testing.T) {
 	dir := t.TempDir()
 	// A file that is no database, where a queue is: damaged_files.
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "exporter_application_insights__logs"), []byte(strings.Repeat("no database ", 4000)), 0o600))
+	senders := newSenders(t)
 	overlay := `yaml:{extensions: {pprof: {endpoint: "` + standaloneHost + `:1777"}}, receivers: {otlp: {protocols: {http: {endpoint: "` + alertsHost + `:4318"}}}},
 exporters: {application_insights: {sending_queue: {batch: {flush_timeout: 10ms}}, dead_letter: {max_mib: 2, max_file_mib: 1}},
  application_insights/careless: {connection_string: "${env:APPLICATION_INSIGHTS_CONNECTION_STRING}", sending_queue: {batch: {flush_timeout: 10ms}}}},
-service: {pipelines: {logs: {exporters: [application_insights, application_insights/careless]}}}}`
-	stderr, _ := start(t, []string{"config/hub.yaml", overlay}, "MESH_LISTEN_HOST="+alertsHost, "MESH_ADMIN_HOST="+alertsHost,
-		"MESH_DEBUG_HOST="+alertsHost, "MESH_STORAGE_DIR="+dir, "APPLICATION_INSIGHTS_CONNECTION_STRING="+endpoint.ConnectionString())
+service: {pipelines: {logs: {receivers: [otlp, otlp/tiny], exporters: [application_insights, application_insights/careless]}}}}`
+	stderr, _ := start(t, []string{"config/hub.yaml", "examples/static-topology.yaml", overlay, senders.overlay()}, "MESH_LISTEN_HOST="+alertsHost,
+		"MESH_ADMIN_HOST="+alertsHost, "MESH_DEBUG_HOST="+alertsHost, "MESH_STORAGE_DIR="+dir, "MESH_HUB_UNVERIFIED=accept",
+		"MESH_TOPOLOGY_FILE=examples/topology.yaml", "APPLICATION_INSIGHTS_CONNECTION_STRING="+endpoint.ConnectionString())
+	senders.misbehave(t, stderr)
 
 	// Items that the endpoint refuses for good, more of them than the dead letters have room for; without dead letters, lost.
 	require.NoError(t, endpoint.Fault(ingestiontest.Fault{Kind: ingestiontest.FaultPoison, Match: "poison", ItemStatus: 400, Times: -1}))
@@ -115,6 +122,8 @@ service: {pipelines: {logs: {exporters: [application_insights, application_insig
 			}
 			assert.Contains(t, []string{"warning", "critical"}, rule.Labels["severity"])
 			assert.NotEmpty(t, rule.Annotations["summary"])
+			book, anchor, _ := strings.Cut(rule.Annotations["runbook"], "#")
+			assert.True(t, headings(read(t, filepath.Join("..", book)))[anchor], "%s has no heading for #%s", book, anchor)
 			if rule.For != "" {
 				_, err := time.ParseDuration(rule.For)
 				assert.NoError(t, err)

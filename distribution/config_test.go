@@ -40,7 +40,7 @@ func configs(t *testing.T) []string {
 	t.Helper()
 	files, err := filepath.Glob("config/*.yaml")
 	require.NoError(t, err)
-	require.Len(t, files, 4)
+	require.Len(t, files, 5)
 	return files
 }
 
@@ -57,7 +57,7 @@ func validate(t *testing.T, file string, env ...string) (string, error) {
 func TestShippedConfigurationsValidate(t *testing.T) {
 	for _, file := range configs(t) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
-			out, err := validate(t, file, "MESH_CLUSTER=aks-westeurope", "MESH_NODE_NAME=aks-pool-0", "APPLICATION_INSIGHTS_CONNECTION_STRING="+connectionString)
+			out, err := validate(t, file, "MESH_CLUSTER=aks-westeurope", "MESH_NODE_NAME=aks-pool-0", "MESH_HUB_SERVICE=otelcol-mesh-hub.otelcol-mesh", "APPLICATION_INSIGHTS_CONNECTION_STRING="+connectionString)
 			assert.NoError(t, err, out)
 		})
 	}
@@ -162,7 +162,7 @@ func TestMutualTLSExampleMerges(t *testing.T) {
 	cmd.Env = []string{"MESH_STORAGE_DIR=" + t.TempDir(), "APPLICATION_INSIGHTS_CONNECTION_STRING=" + connectionString}
 	out, err := cmd.CombinedOutput()
 	require.Error(t, err, "without its certificate")
-	assert.Contains(t, string(out), "receivers::otlp::protocols::grpc: tls")
+	assert.Contains(t, string(out), "extensions::cluster_identity: ")
 	cmd = exec.CommandContext(t.Context(), binary(t), "validate", "--config", "config/hub.yaml", "--config", "examples/hub-mtls.yaml")
 	cmd.Env = []string{
 		"MESH_STORAGE_DIR=" + t.TempDir(), "APPLICATION_INSIGHTS_CONNECTION_STRING=" + connectionString,

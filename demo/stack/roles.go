@@ -51,36 +51,48 @@ type role struct {
 func agentHost(c layout.Cluster) string { return c.Prefix + ".0.2" }
 
 func (s *Stack) hubRole() role {
+	cert, key := s.certificates().pair("hub")
 	return role{
 		name:    "hub",
-		configs: []string{s.config("hub.yaml"), s.staticTopology()},
+		configs: []string{s.config("hub.yaml"), s.example("hub-mtls.yaml"), s.example("static-topology.yaml")},
 		host:    hubHost,
 		ports:   []string{portHub},
 		env: []string{
 			"APPLICATION_INSIGHTS_CONNECTION_STRING=" + s.insights.ConnectionString(),
+			"MESH_HUB_SERVER_CERT_FILE=" + cert,
+			"MESH_HUB_SERVER_KEY_FILE=" + key,
+			"MESH_HUB_CLIENT_CA_FILE=" + s.certificates().authority(),
 		},
 	}
 }
 
 func (s *Stack) agentRole(c layout.Cluster, overlay string) role {
+	name := "agent-" + c.Name
+	cert, key := s.certificates().pair(name)
 	return role{
-		name:    "agent-" + c.Name,
-		configs: []string{s.config("agent.yaml"), s.staticTopology(), overlay},
+		name:    name,
+		configs: []string{s.config("agent.yaml"), s.example("static-topology.yaml"), overlay},
 		host:    agentHost(c),
 		ports:   []string{portOTLP, portHTTP, portEnvoy},
 		env: []string{
 			"MESH_CLUSTER=" + c.Name,
 			"MESH_HUB_ENDPOINT=" + net.JoinHostPort(hubHost, portHub),
-			"MESH_HUB_INSECURE=true",
+			"MESH_HUB_CA_FILE=" + s.certificates().authority(),
+			"MESH_HUB_CERT_FILE=" + cert,
+			"MESH_HUB_KEY_FILE=" + key,
 		},
 	}
 }
 
 func (s *Stack) config(name string) string { return filepath.Join(s.opts.Configs, name) }
 
-// staticTopology is the shipped overlay for those who have no Kubernetes, as the demo.
-func (s *Stack) staticTopology() string {
-	return filepath.Join(s.opts.Configs, "..", "examples", "static-topology.yaml")
+// example is a shipped overlay: mutual TLS, and the topology from a file for those who have no Kubernetes, as the demo.
+func (s *Stack) example(name string) string {
+	return filepath.Join(s.opts.Configs, "..", "examples", name)
+}
+
+func (s *Stack) certificates() certificates {
+	return certificates{filepath.Join(s.opts.Dir, "certificates")}
 }
 
 // scrapeOverlay replaces the other thing that needs Kubernetes in agent.yaml, the discovery of the node's pods, by the

@@ -97,6 +97,9 @@ func (s *Stack) startAll(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("local Application Insights endpoint: %w", err)
 	}
+	if err := s.certificates().make(); err != nil {
+		return err
+	}
 	if err := s.start(s.hubRole()); err != nil {
 		return err
 	}

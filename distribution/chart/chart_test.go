@@ -87,15 +87,17 @@ func brief(t *testing.T, rendered string) string {
 	t.Helper()
 	for _, data := range configMaps(parse(t, rendered)) {
 		for name, text := range data {
-			if name == "values.yaml" {
+			if name == "values.yaml" || name == "helper.conf" {
 				continue
 			}
 			var indented strings.Builder
 			for line := range strings.Lines(strings.TrimSuffix(text.(string), "\n")) {
 				indented.WriteString("    " + line)
 			}
-			require.Contains(t, rendered, indented.String())
-			rendered = strings.ReplaceAll(rendered, indented.String(), "    <the distribution's "+name+">")
+			// Two roles may have the same file.
+			mark := "    <the distribution's " + name + ">"
+			require.True(t, strings.Contains(rendered, indented.String()) || strings.Contains(rendered, mark), name)
+			rendered = strings.ReplaceAll(rendered, indented.String(), mark)
 		}
 	}
 	rendered = rules.ReplaceAllString(rendered, "${1}  <the distribution's alerts.yaml>\n${2}")

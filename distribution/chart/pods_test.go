@@ -3,6 +3,7 @@
 package chart_test
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,6 +20,7 @@ import (
 // workload is what runs the collector in one role.
 type workload struct {
 	name      string
+	pod       object // its template
 	spec      object // of the pod
 	container object
 	// env has "" for what comes from elsewhere.
@@ -31,7 +33,7 @@ func workloads(objects []object) []workload {
 		if !slices.Contains([]string{"DaemonSet", "Deployment", "StatefulSet"}, o["kind"].(string)) {
 			continue
 		}
-		w := workload{name: o.at("metadata", "name").(string), spec: o.at("spec", "template", "spec").(map[string]any), env: map[string]string{}}
+		w := workload{name: o.at("metadata", "name").(string), pod: o.at("spec", "template").(map[string]any), spec: o.at("spec", "template", "spec").(map[string]any), env: map[string]string{}}
 		w.container = w.spec["containers"].([]any)[0].(map[string]any)
 		for _, v := range w.container["env"].([]any) {
 			value, _ := v.(map[string]any)["value"].(string)
@@ -104,6 +106,58 @@ func memory(t *testing.T, w workload) {
 	assert.Equal(t, strconv.Itoa(mebibytes*8/10)+"MiB", w.env["GOMEMLIMIT"])
 }
 
+// TestTheQueuesFolderIsGivenOver looks at the one container that runs as root.
+func TestTheQueuesFolderIsGivenOver(t *testing.T) {
+	agent := func(more ...string) workload {
+		return workloads(parse(t, charttest.Named(t, "spoke-sidecar").Render(t, more...)))[0]
+	}
+	w := agent()
+	require.Equal(t, []string{"storage"}, w.initContainers())
+	init := object(w.spec["initContainers"].([]any)[0].(map[string]any))
+	assert.Equal(t, w.container["image"], init["image"], "no second image")
+	assert.Equal(t, []any{"/otelcol-mesh-init", "--uid=10001", "--gid=10001", "/var/lib/otelcol-mesh"}, init["command"])
+	assert.Equal(t, map[string]any{
+		"runAsNonRoot": false, "runAsUser": 0.0, "runAsGroup": 0.0, "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
+		"capabilities": map[string]any{"drop": []any{"ALL"}, "add": []any{"CHOWN"}},
+	}, init["securityContext"])
+	assert.Len(t, init["volumeMounts"], 1, "nothing but the folder")
+
+	w = agent("--set", "agent.runAsUser=0,agent.storage.prepare.formerUser=10001")
+	assert.Equal(t, []any{"/otelcol-mesh-init", "--uid=0", "--gid=10001", "--former-uid=10001", "/var/lib/otelcol-mesh"},
+		w.spec["initContainers"].([]any)[0].(map[string]any)["command"])
+	for _, without := range []string{"agent.storage.type=emptyDir", "agent.storage.prepare.enabled=false"} {
+		assert.Empty(t, agent("--set", without).initContainers(), without)
+	}
+}
+
+// TestAddressFamilies looks at where pods listen: the collector's configuration puts a colon and a port behind it.
+func TestAddressFamilies(t *testing.T) {
+	for family, want := range map[string]struct {
+		host   string
+		policy any
+	}{
+		"IPv4":      {"", nil},
+		"IPv6":      {"[$(%s_IP)]", "SingleStack"},
+		"DualStack": {"[::]", "PreferDualStack"},
+	} {
+		objects := parse(t, charttest.Named(t, "one-cluster").Render(t, "--set", "ipFamily="+family))
+		for _, w := range workloads(objects) {
+			for _, name := range []string{"MESH_LISTEN_HOST", "MESH_ADMIN_HOST"} {
+				if value, ok := w.env[name]; ok {
+					assert.Equal(t, strings.ReplaceAll(want.host, "%s", name), value, "%s of %s", name, w.name)
+				}
+			}
+			assert.Contains(t, w.env, "MESH_ADMIN_HOST")
+			assert.Equal(t, family == "IPv6", slices.Contains(slices.Collect(maps.Keys(w.env)), "MESH_ADMIN_HOST_IP"))
+		}
+		for _, o := range objects {
+			if o["kind"] == "Service" && o.at("spec", "clusterIP") == nil {
+				assert.Equal(t, want.policy, o.at("spec", "ipFamilyPolicy"), o.id())
+			}
+		}
+	}
+}
+
 // TestRootOfTheNodesLogs is the one way to run as root, and root has nothing but the files it owns.
 func TestRootOfTheNodesLogs(t *testing.T) {
 	objects := parse(t, charttest.Named(t, "spoke-ambient").Render(t, "--set", "agent.runAsUser=0"))
@@ -116,8 +170,23 @@ func TestRootOfTheNodesLogs(t *testing.T) {
 
 // TestRightsAreTheDistributions prevents rights that drift from distribution/rbac, which test/kube holds to what the roles ask.
 func TestRightsAreTheDistributions(t *testing.T) {
-	objects := parse(t, charttest.Named(t, "one-cluster").Render(t, "--namespace", "telemetry", "--set", "istio.namespace=aks-istio-system"))
-	renames := strings.NewReplacer("namespace: otelcol-mesh", "namespace: telemetry", "istio-system", "aks-istio-system")
+	for revision, configMap := range map[string]string{"": "istio", "default": "istio", "asm-1-27": "istio-asm-1-27"} {
+		t.Run("revision "+revision, func(t *testing.T) { rightsOf(t, revision, configMap) })
+	}
+}
+
+func rightsOf(t *testing.T, revision, configMap string) {
+	objects := parse(t, charttest.Named(t, "one-cluster").Render(t, "--namespace", "telemetry",
+		"--set", "istio.namespace=aks-istio-system,istio.revision="+revision))
+	renames := strings.NewReplacer("namespace: otelcol-mesh", "namespace: telemetry", "istio-system", "aks-istio-system",
+		"resourceNames: [istio]", "resourceNames: ["+configMap+"]")
+	for _, w := range workloads(objects) {
+		want := ""
+		if w.name == "otelcol-mesh-agent" {
+			want = revision
+		}
+		assert.Equal(t, want, w.env()["MESH_ISTIO_REVISION"], w.name)
+	}
 	wanted := map[string]object{}
 	for _, role := range []string{"agent", "inventory"} {
 		raw, err := os.ReadFile(filepath.Join("..", "rbac", role+".yaml"))

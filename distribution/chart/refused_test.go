@@ -3,6 +3,7 @@
 package chart_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -24,15 +25,22 @@ func TestWhatCannotWorkIsRefused(t *testing.T) {
 		{"spoke-sidecar", "link.endpoint=hub", "write host:port"},
 		{"spoke-sidecar", "link.tls.secretName=", "link.insecure: true"},
 		{"spoke-sidecar", "link.insecure=true", "take one of the two away"},
-		{"spoke-sidecar", "link.tls.volume.csi.driver=csi.spiffe.io", "link.tls.volume are both set"},
-		{"spoke-sidecar", "agent.storage.prepare.image=", "agent.storage.prepare.image is empty"},
+		{"spoke-sidecar", "link.tls.volume.csi.driver=secrets-store.csi.k8s.io", "link.tls.secretName and link.tls.volume are set at once"},
+		{"spoke-sidecar", "link.tls.spire=true,spire.helperImage=helper", "link.tls.secretName and link.tls.spire are set at once"},
+		{"spoke-ambient", "spire.helperImage=", "spire.helperImage is empty, but link.tls.spire is true"},
 		{lb, "hub.azure.connectionString.secretName=", "create secret generic application-insights"},
 		{lb, "hub.tls.secretName=", "hub.insecure: true"},
-		{lb, "hub.tls.volume.csi.driver=csi.spiffe.io", "hub.tls.volume are both set"},
+		{lb, "hub.tls.volume.csi.driver=csi.spiffe.io", "hub.tls.secretName and hub.tls.volume are set at once"},
 		{lb, "hub.tls.secretName=,hub.insecure=true", "needs TLS; set hub.tls.secretName"},
+		{lb, "hub.tls.secretName=,hub.insecure=true", "set hub.identity.unverified: accept"},
+		{lb, "hub.identity.unverified=accept", "take hub.identity.unverified away"},
+		{lb, "hub.identity.rules[0].dns=agents.example", "hub.identity.rules[0] does not say for which cluster"},
+		{lb, `hub.identity.rules=[{"dns":"{cluster}.example","clusters":["a"]}]`, "hub.identity.rules[0] has {cluster}"},
+		{"one-cluster", `hub.identity.rules=[{"dns":"{cluster}.example"}]`, "hub.identity.rules are about certificates"},
+		{"one-cluster", "link.insecure=false,link.tls.secretName=x", "hub.insecure is true and link.insecure is false"},
 		{lb, "hub.insecure=true", "take one of the two away"},
-		{lb, "hub.replicas=2", "hub.routed: true"},
-		{lb, "hub.autoscaling.enabled=true", "hub.routed: true"},
+		{lb, "hub.replicas=2", "router.enabled: true"},
+		{lb, "hub.autoscaling.enabled=true", "router.enabled: true"},
 		{lb, "hub.networkPolicyFrom=null", "hub.networkPolicyFrom is empty"},
 		{lb, "monitoring.serviceMonitor.enabled=true", "networkPolicy.metricsFrom is empty"},
 		{"hub-workload-identity", "hub.azure.workloadIdentity.clientId=", "system:serviceaccount:otelcol-mesh:otelcol-mesh-hub"},
@@ -40,6 +48,13 @@ func TestWhatCannotWorkIsRefused(t *testing.T) {
 		{"hub-otlp", "hub.azure.otlp.logs=", "hub.azure.otlp.logs is empty"},
 		{"hub-otlp", "hub.azure.workloadIdentity.clientId=", "hub.azure.mode is otlp"},
 		{"hub-scaled", "hub.autoscaling.minReplicas=9", "above maxReplicas"},
+		{"hub-scaled", "router.autoscaling.minReplicas=11", "router.autoscaling.minReplicas is above maxReplicas"},
+		{"hub-scaled", "router.tls.secretName=", "router.tls.secretName is empty"},
+		{"hub-scaled", "router.tls.volume.csi.driver=csi.spiffe.io", "router.tls.secretName and router.tls.volume are set at once"},
+		{"hub-scaled", "hub.enabled=false", "set hub.enabled: true"},
+		{"hub-scaled", "hub.drainSeconds=110", "hub.terminationGracePeriodSeconds to stop in"},
+		{"hub-scaled", "hub.insecure=true,hub.tls.secretName=,hub.identity.unverified=accept", "router.tls names a certificate that would not be used"},
+		{"hub-scaled", "router.env.MESH_HUB_SERVICE=x", "router.env has MESH_HUB_SERVICE"},
 		{"hub-scaled", "hub.env.MESH_DEBUG_HOST=0.0.0.0", "hub.env has MESH_DEBUG_HOST"},
 		// By the schema.
 		{"spoke-sidecar", "agent.enabeld=true", "additional properties 'enabeld' not allowed"},
@@ -47,10 +62,20 @@ func TestWhatCannotWorkIsRefused(t *testing.T) {
 		{"spoke-sidecar", "agent.logFiles.include=/etc/*", "does not match pattern"},
 		{"hub-otlp", "hub.azure.otlp.logs=http://plain", "does not match pattern"},
 		{lb, "hub.azure.mode=connectionstring", "value must be one of"},
+		{lb, "hub.identity.rules[0].subject=x", "additional properties 'subject' not allowed"},
+		{lb, `hub.identity.rules=[{"dns":"{cluster}.example","common_name":"{cluster}"}]`, "'oneOf' failed"},
+		{"spoke-sidecar", "cluster.name=aks/west", "does not match pattern"},
+		{"spoke-sidecar", "istio.revision=1.27", "does not match pattern"},
+		{"spoke-sidecar", "agent.env.MESH_ISTIO_REVISION=1-27", "agent.env has MESH_ISTIO_REVISION"},
+		{"spoke-sidecar", "ipFamily=ipv6", "value must be one of"},
 	} {
 		t.Run(c.example+"/"+c.set, func(t *testing.T) {
 			args := append([]string{"template"}, charttest.Named(t, c.example).Args...)
-			out, err := charttest.Helm(t, append(args, "--set", c.set)...)
+			how := "--set"
+			if strings.Contains(c.set, "=[") {
+				how = "--set-json"
+			}
+			out, err := charttest.Helm(t, append(args, how, c.set)...)
 			require.Error(t, err, out)
 			assert.Contains(t, err.Error(), c.says)
 		})
@@ -61,7 +86,7 @@ func TestWhatCannotWorkIsRefused(t *testing.T) {
 func TestEverythingWrongIsSaidAtOnce(t *testing.T) {
 	_, err := charttest.Helm(t, "template", "otelcol-mesh", ".", "--set", "agent.enabled=true,hub.enabled=true")
 	require.Error(t, err)
-	for _, key := range []string{"image.repository", "cluster.name", "link.endpoint", "link.tls.secretName", "agent.storage.prepare.image", "hub.azure.connectionString.secretName", "hub.tls.secretName", "hub.networkPolicyFrom"} {
+	for _, key := range []string{"image.repository", "cluster.name", "link.endpoint", "link.tls.secretName", "hub.azure.connectionString.secretName", "hub.tls.secretName", "hub.networkPolicyFrom"} {
 		assert.Contains(t, err.Error(), "- "+key+" is empty")
 	}
 }
@@ -75,11 +100,13 @@ func TestNotesWarn(t *testing.T) {
 		return out
 	}
 	open := notes("one-cluster")
-	for _, warning := range []string{"WARNING: link.insecure is true", "WARNING: hub.insecure is true", "WARNING: agent.storage.type is emptyDir"} {
+	for _, warning := range []string{"WARNING: link.insecure is true", "WARNING: hub.insecure is true, and hub.identity.unverified is accept", "WARNING: agent.storage.type is emptyDir"} {
 		assert.Contains(t, open, warning)
 	}
 	assert.NotContains(t, notes("spoke-sidecar"), "WARNING")
 	assert.NotContains(t, notes("hub-connection-string"), "WARNING")
 	assert.Contains(t, notes("hub-connection-string", "--set", "hub.service.internal=false"), "WARNING: hub.service.internal is false")
 	assert.Contains(t, notes("spoke-sidecar", "--namespace", "telemetry"), "change that to telemetry.svc")
+	assert.Contains(t, notes("spoke-sidecar"), "spiffe://otelcol-mesh/cluster/aks-westeurope/agent")
+	assert.Contains(t, notes("hub-connection-string", "--set", "hub.identity.trustDomain=mesh.example"), "spiffe://mesh.example/cluster/<cluster>/")
 }

@@ -23,11 +23,18 @@ func TestTheBinaryTakesEveryExample(t *testing.T) {
 	binary, err := filepath.Abs(binary)
 	require.NoError(t, err)
 	require.FileExists(t, binary, "the distribution is not built: run 'make build'")
+	rendered := map[string]string{}
 	for _, e := range charttest.Examples(t) {
-		objects := parse(t, e.Render(t))
+		rendered[e.Name] = e.Render(t)
+	}
+	for _, family := range []string{"IPv6", "DualStack"} {
+		rendered[family] = charttest.Named(t, "one-cluster").Render(t, "--set", "ipFamily="+family)
+	}
+	for name, manifests := range rendered {
+		objects := parse(t, manifests)
 		maps := configMaps(objects)
 		for _, w := range workloads(objects) {
-			t.Run(e.Name+"/"+w.name, func(t *testing.T) {
+			t.Run(name+"/"+w.name, func(t *testing.T) {
 				root := t.TempDir()
 				folder := filepath.Join(root, "etc", "otelcol-mesh")
 				require.NoError(t, os.MkdirAll(folder, 0o700))
@@ -46,6 +53,7 @@ func TestTheBinaryTakesEveryExample(t *testing.T) {
 					if value == "" {
 						value = elsewhere(t, name)
 					}
+					value = strings.ReplaceAll(value, "$("+name+"_IP)", "::1") // as a kubelet puts one variable into another
 					cmd.Env = append(cmd.Env, name+"="+value)
 				}
 				// What the webhook of Azure's workload identity adds to pods with its label.
@@ -64,6 +72,7 @@ func elsewhere(t *testing.T, name string) string {
 	t.Helper()
 	value, ok := map[string]string{
 		"MESH_NODE_NAME": "aks-pool-0", "MESH_LISTEN_HOST": "127.0.0.1", "MESH_ADMIN_HOST": "127.0.0.1",
+		"MESH_LISTEN_HOST_IP": "::1", "MESH_ADMIN_HOST_IP": "::1",
 		"APPLICATION_INSIGHTS_CONNECTION_STRING": "InstrumentationKey=00000000-0000-0000-0000-000000000000;IngestionEndpoint=http://127.0.0.1:9",
 	}[name]
 	require.True(t, ok, name)

@@ -39,8 +39,8 @@ func readSchema(t *testing.T) *schema {
 // the collector, and is theirs to refuse.
 func TestTheSchemaRefusesUnknownKeys(t *testing.T) {
 	open := []string{
-		"global", "link.tls.volume", "hub.tls.volume", "agent.config", "inventory.config", "hub.config",
-		"agent.affinity", "inventory.affinity", "hub.affinity",
+		"global", "link.tls.volume", "router.tls.volume", "hub.tls.volume", "agent.config", "inventory.config", "router.config", "hub.config",
+		"agent.affinity", "inventory.affinity", "router.affinity", "hub.affinity",
 	}
 	var found []string
 	var walk func(path string, s *schema)

@@ -63,7 +63,7 @@ func startRig(t *testing.T, net byte, over overlays) *rig {
 	})
 	host := func(last int) string { return fmt.Sprintf("127.8.%d.%d", net, last) }
 	r.hub = r.start("hub", host(2), []string{"hub.yaml"}, over.hub,
-		"APPLICATION_INSIGHTS_CONNECTION_STRING="+server.ConnectionString())
+		"APPLICATION_INSIGHTS_CONNECTION_STRING="+server.ConnectionString(), "MESH_HUB_UNVERIFIED=accept")
 	for i, cluster := range []string{"aks-westeurope", "aks-northeurope"} {
 		r.agents = append(r.agents, r.start("agent-"+cluster, host(10+i), []string{"agent.yaml"},
 			append([]string{"receivers: {prometheus: {config: {scrape_configs: [{job_name: none, static_configs: []}]}}}\n"}, over.agent...),

@@ -51,7 +51,7 @@ func TestLedger(t *testing.T) {
 		p, _ := mesh.TruthOf(pod)
 		return p.End.Cluster == west && p.End.Service == "reviews" && at.Before(failed) && at.After(failed.Add(-unsent))
 	}
-	waitForRequests(t, s, slices.DeleteFunc(slices.Clone(calls), func(c bookinfo.Call) bool { return lost(c.Callee, c.At) }))
+	waitForSpans(t, s, calls, lost)
 	a := newAudit(s, calls, lost)
 	a.spans(t)
 	a.records(t)
@@ -91,26 +91,35 @@ func pause(t *testing.T, d time.Duration) {
 	}
 }
 
-// waitForRequests waits until the callee's side of every call was delivered.
-func waitForRequests(t *testing.T, s *stack.Stack, calls []bookinfo.Call) {
+// waitForSpans waits until both sides of every call were delivered, but for what was lost with its pod. The two come from two
+// proxies, each of which sends when it has enough or after seconds.
+func waitForSpans(t *testing.T, s *stack.Stack, calls []bookinfo.Call, lost func(pod string, at time.Time) bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()
-	missing := 0
+	requests, dependencies := 0, 0
 	err := s.Insights().Wait(ctx, func() bool {
-		have := map[spanID]bool{}
+		parents, have := map[spanID]string{}, map[spanID]bool{}
 		for _, item := range s.Insights().Items(ingestiontest.Filter{Type: "Request"}) {
+			parents[spanID{item.OperationID, item.ID}] = item.ParentID
+		}
+		for _, item := range s.Insights().Items(ingestiontest.Filter{Type: "Dependency"}) {
 			have[spanID{item.OperationID, item.ID}] = true
 		}
-		missing = 0
+		requests, dependencies = 0, 0
 		for i := range calls {
-			if !have[spanOf(&calls[i])] {
-				missing++
+			c := &calls[i]
+			parent, ok := parents[spanOf(c)]
+			if !ok && !lost(c.Callee, c.At) {
+				requests++
+			}
+			if ok && !have[spanID{c.TraceID, parent}] && !lost(c.Caller, c.At) {
+				dependencies++
 			}
 		}
-		return missing == 0
+		return requests == 0 && dependencies == 0
 	})
-	require.NoErrorf(t, err, "%d of %d calls have no Request", missing, len(calls))
+	require.NoErrorf(t, err, "%d of %d calls have no Request, and %d have one without a Dependency", requests, len(calls), dependencies)
 }
 
 // spanID is a span, as a trace and a span id in hexadecimal.

@@ -28,7 +28,7 @@ func printFlows(w io.Writer, s *stack.Stack) {
 		agent := s.Host("agent-" + c.Name)
 		fmt.Fprintf(w, "  %-17s ingress %s -> productpage -> details, reviews -> ratings (8 Envoys)\n", c.Name, mesh.IngressURL(c.Name))
 		fmt.Fprintf(w, "  %-17s spans -> %s:4317, access logs and gateway metrics -> %s:18090, scrape <- :15090\n", "", agent, agent)
-		fmt.Fprintf(w, "  %-17s agent -> hub %s:14317\n", "", s.Host("hub"))
+		fmt.Fprintf(w, "  %-17s agent -> hub %s:14317, mutual TLS\n", "", s.Host("hub"))
 	}
 	fmt.Fprintf(w, "  %-17s -> local Application Insights %s\n", "hub", s.Insights().URL())
 	fmt.Fprintln(w, "\ntry, in another terminal")

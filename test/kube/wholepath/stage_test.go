@@ -78,7 +78,7 @@ func newStage(t *testing.T, hub string) *stage {
 		r.kubeconfig = r.Kubeconfig(t, home, "otelcol-mesh-inventory")
 		s.regions = append(s.regions, r)
 	}
-	s.hub = s.start("hub", hubHost, []string{"hub.yaml"}, hub,
+	s.hub = s.start("hub", hubHost, []string{"hub.yaml"}, hub, "MESH_HUB_UNVERIFIED=accept",
 		"APPLICATION_INSIGHTS_CONNECTION_STRING=InstrumentationKey=00000000-0000-0000-0000-000000000000;IngestionEndpoint=http://"+hubHost+":9")
 	return s
 }
