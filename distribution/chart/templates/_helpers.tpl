@@ -24,6 +24,11 @@ namespace: {{ .root.Release.Namespace }}
 labels: {{- include "mesh.labels" . | nindent 2 }}
 {{- end }}
 
+{{/* The ConfigMap of Istio's mesh configuration. */}}
+{{- define "mesh.meshConfig" -}}
+istio{{ with without (list .Values.istio.revision) "" "default" }}-{{ first . }}{{ end }}
+{{- end }}
+
 {{- define "mesh.image" -}}
 {{- $image := .Values.image -}}
 {{- if $image.digest -}}
@@ -49,9 +54,11 @@ config/{{ .role }}.yaml
 {{- if and (eq .role "agent") $values.agent.logFiles.enabled }} examples/ztunnel-logs.yaml{{ end }}
 {{- if eq .role "hub" }}
 {{- if not $values.hub.insecure }} examples/hub-mtls.yaml{{ end }}
+{{- if $values.router.enabled }} examples/hub-routed.yaml{{ end }}
 {{- if eq $values.hub.azure.mode "workloadIdentity" }} examples/azure-monitor-entra.yaml{{ end }}
 {{- if eq $values.hub.azure.mode "otlp" }} examples/azure-monitor-otlp.yaml{{ end }}
 {{- end }}
+{{- if and (eq .role "router") (not $values.hub.insecure) }} examples/hub-mtls.yaml{{ end }}
 {{- end }}
 
 {{- define "mesh.configData" -}}
@@ -60,8 +67,35 @@ config/{{ .role }}.yaml
 {{ base . }}: |
   {{- $root.Files.Get (printf "files/%s" .) | required (printf "files/%s is not in the chart: package it with symbolic links followed (helm package does)" .) | trimSuffix "\n" | nindent 2 }}
 {{- end }}
-{{- with (index .root.Values .role).config }}
+{{- with include "mesh.ownConfig" . }}
 values.yaml: |
-  {{- toYaml . | nindent 2 }}
+  {{- . | nindent 2 }}
 {{- end }}
+{{- end }}
+
+{{/* What the values add to the files: rules of hub.identity, and the role's config, which wins. Nothing if there is neither. */}}
+{{- define "mesh.ownConfig" -}}
+{{- $config := dict -}}
+{{- /* Whoever the agents connect to asks them who they are. */ -}}
+{{- if eq .role (ternary "router" "hub" .root.Values.router.enabled) -}}
+{{- with .root.Values.hub.identity.rules -}}
+{{- $config = dict "extensions" (dict "cluster_identity" (dict "rules" .)) -}}
+{{- end -}}
+{{- end -}}
+{{- $config = mergeOverwrite $config (deepCopy (index .root.Values .role).config) -}}
+{{- if $config }}{{ toYaml $config }}{{ end -}}
+{{- end }}
+
+{{/* Agents and inventory have one certificate, the hub another, routers a third. */}}
+{{- define "mesh.tls" -}}
+{{- if has .role (list "hub" "router") }}{{ toYaml (index .root.Values .role).tls }}{{ else }}{{ toYaml .root.Values.link.tls }}{{ end }}
+{{- end }}
+
+{{- define "mesh.ipFamilies" -}}
+{{- if eq .Values.ipFamily "IPv6" -}}
+ipFamilyPolicy: SingleStack
+ipFamilies: [IPv6]
+{{- else if eq .Values.ipFamily "DualStack" -}}
+ipFamilyPolicy: PreferDualStack
+{{- end -}}
 {{- end }}

@@ -2,15 +2,12 @@
 
 {{- define "mesh.podMetadata" -}}
 {{- $role := index .root.Values .role -}}
-labels:
-  {{- include "mesh.labels" . | nindent 2 }}
-  # Out of the mesh: behind a sidecar or ztunnel the collector sees that one's address in place of the pod that connected.
-  sidecar.istio.io/inject: "false"
-  istio.io/dataplane-mode: none
-  {{- if and (eq .role "hub") (ne $role.azure.mode "connectionString") }}
-  azure.workload.identity/use: "true"
-  {{- end }}
-  {{- with $role.podLabels }}{{ toYaml . | nindent 2 }}{{ end }}
+{{- /* Out of the mesh: behind a sidecar or ztunnel the collector sees that one's address in place of the pod that connected. */ -}}
+{{- $labels := merge (include "mesh.labels" . | fromYaml) $role.podLabels (dict "sidecar.istio.io/inject" "false" "istio.io/dataplane-mode" "none") -}}
+{{- if and (eq .role "hub") (ne $role.azure.mode "connectionString") -}}
+{{- $_ := set $labels "azure.workload.identity/use" "true" -}}
+{{- end -}}
+labels: {{- toYaml $labels | nindent 2 }}
 annotations:
   # The collector does not read its configuration again: a change of it starts the pods anew.
   otelcol-mesh/config: {{ include "mesh.configData" . | sha256sum }}
@@ -69,7 +66,7 @@ args:
   {{- range splitList " " (include "mesh.files" .) }}
   - --config=/etc/otelcol-mesh/{{ base . }}
   {{- end }}
-  {{- if (index .root.Values .role).config }}
+  {{- if include "mesh.ownConfig" . }}
   - --config=/etc/otelcol-mesh/values.yaml
   {{- end }}
 {{- end }}
@@ -78,13 +75,27 @@ args:
 {{- define "mesh.env" -}}
 {{- $role := index .root.Values .role -}}
 {{- $memory := div (mul (include "mesh.mebibytes" $role.resources.limits.memory | int64) 8) 10 -}}
+{{- if ne .role "router" -}}
 - {name: MESH_STORAGE_DIR, value: /var/lib/otelcol-mesh}
-- {name: MESH_ADMIN_HOST, valueFrom: {fieldRef: {fieldPath: status.podIP}}}
+{{ end -}}
+{{ include "mesh.host" (dict "name" "MESH_ADMIN_HOST" "family" .root.Values.ipFamily) }}
 - {name: MESH_MEMORY_MIB, value: {{ $memory | quote }}}
 - {name: GOMEMLIMIT, value: {{ printf "%dMiB" (div (mul $memory 8) 10) }}}
 {{- range $name, $value := $role.env }}
 - {name: {{ $name | quote }}, value: {{ $value | quote }}}
 {{- end }}
+{{- end }}
+
+{{/* An address to listen on: the pod's own, in brackets for a colon and a port to follow. Of two families both, so all. */}}
+{{- define "mesh.host" -}}
+{{- if eq .family "DualStack" -}}
+- {name: {{ .name }}, value: "[::]"}
+{{- else if eq .family "IPv6" -}}
+- {name: {{ .name }}_IP, valueFrom: {fieldRef: {fieldPath: status.podIP}}}
+- {name: {{ .name }}, value: "[$({{ .name }}_IP)]"}
+{{- else -}}
+- {name: {{ .name }}, valueFrom: {fieldRef: {fieldPath: status.podIP}}}
+{{- end -}}
 {{- end }}
 
 {{/* Environment of what sends to the hub. */}}
@@ -123,10 +134,12 @@ readinessProbe:
 - {name: metrics, containerPort: 8888}
 {{- end }}
 
-{{/* tls is link.tls or hub.tls; nothing if the link has none. */}}
+{{/* tls is link.tls or hub.tls, not used if the link has none. */}}
 {{- define "mesh.mounts" -}}
 - {name: config, mountPath: /etc/otelcol-mesh, readOnly: true}
+{{- if ne .role "router" }}
 - {name: storage, mountPath: /var/lib/otelcol-mesh}
+{{- end }}
 {{- if not .insecure }}
 - {name: tls, mountPath: /etc/otelcol-mesh-tls, readOnly: true}
 {{- end }}
@@ -137,10 +150,68 @@ readinessProbe:
   configMap: {name: {{ include "mesh.name" . }}}
 {{- if not .insecure }}
 - name: tls
-  {{- if .tls.volume }}
+  {{- if .tls.spire }}
+  # Keys stay out of the node's disk.
+  emptyDir: {medium: Memory, sizeLimit: 1Mi}
+- name: spire
+  csi: {driver: {{ .root.Values.spire.driver | quote }}, readOnly: true}
+- name: spire-helper
+  configMap: {name: {{ include "mesh.name" . }}-spire}
+  {{- else if .tls.volume }}
   {{- toYaml .tls.volume | nindent 2 }}
   {{- else }}
   secret: {secretName: {{ .tls.secretName | quote }}, defaultMode: 0440}
   {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* What runs before the collector, and for SPIRE beside it. */}}
+{{- define "mesh.initContainers" -}}
+{{- $values := .root.Values -}}
+{{- $storage := $values.agent.storage -}}
+{{- if and (eq .role "agent") (eq $storage.type "hostPath") $storage.prepare.enabled }}
+# A folder that the kubelet makes is root's. This is the one thing that runs as root, for a moment.
+- name: storage
+  image: {{ include "mesh.image" .root | quote }}
+  imagePullPolicy: {{ $values.image.pullPolicy }}
+  command:
+    - /otelcol-mesh-init
+    - --uid={{ int64 $values.agent.runAsUser }}
+    - --gid=10001
+    {{- if not (kindIs "invalid" $storage.prepare.formerUser) }}
+    - --former-uid={{ int64 $storage.prepare.formerUser }}
+    {{- end }}
+    - /var/lib/otelcol-mesh
+  securityContext:
+    runAsNonRoot: false
+    runAsUser: 0
+    runAsGroup: 0
+    allowPrivilegeEscalation: false
+    readOnlyRootFilesystem: true
+    capabilities: {drop: [ALL], add: [CHOWN]}
+  resources:
+    requests: {cpu: 10m, memory: 16Mi}
+    limits: {memory: 64Mi}
+  volumeMounts:
+    - {name: storage, mountPath: /var/lib/otelcol-mesh}
+{{- end }}
+{{- if and (not .insecure) .tls.spire }}
+{{- range $name, $more := dict "certificates" (dict "args" (list "-daemon-mode=false")) "certificates-renewal" (dict "args" list "restartPolicy" "Always") }}
+- name: {{ $name }}
+  {{- with $more.restartPolicy }}
+  restartPolicy: {{ . }}
+  {{- end }}
+  image: {{ $values.spire.helperImage | quote }}
+  imagePullPolicy: {{ $values.image.pullPolicy }}
+  args: {{ toJson (concat (list "-config" "/etc/spire-helper/helper.conf") $more.args) }}
+  {{- include "mesh.securityContext" $ | nindent 2 }}
+  resources:
+    requests: {cpu: 10m, memory: 32Mi}
+    limits: {memory: 64Mi}
+  volumeMounts:
+    - {name: tls, mountPath: /etc/otelcol-mesh-tls}
+    - {name: spire, mountPath: /run/spire, readOnly: true}
+    - {name: spire-helper, mountPath: /etc/spire-helper, readOnly: true}
+{{- end }}
 {{- end }}
 {{- end }}

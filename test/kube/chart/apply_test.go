@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+	core "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -30,7 +32,7 @@ import (
 )
 
 // within bounds every wait; it matters only when something is broken.
-const within = 60 * time.Second
+const within = 120 * time.Second
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
@@ -130,13 +132,14 @@ func (a *applier) apply(t *testing.T, manifests string, dryRun ...string) map[st
 // TestExamplesApply applies every example in a namespace that warns of everything that the Pod Security Standard "restricted"
 // would refuse. What is left is the agent's: folders of the node, and the container that gives one of them over.
 func TestExamplesApply(t *testing.T) {
-	c := kubetest.Start(t, kubetest.Options{})
+	// Services of both families.
+	c := kubetest.Start(t, kubetest.Options{APIServerFlags: []string{"--service-cluster-ip-range=10.0.0.0/16,fd00:10::/112"}})
 	c.Apply(t, monitoring)
 	a := newApplier(t, c)
 	agents := map[string][]string{
 		"spoke-sidecar": {"hostPath", "runAsNonRoot", "runAsUser=0", "CHOWN"},
-		"spoke-gloo":    {"hostPath", "runAsNonRoot", "runAsUser=0", "CHOWN", "hostPort"},
-		"spoke-ambient": {"hostPath"},
+		"spoke-gloo":    {"hostPath", "runAsNonRoot", "runAsUser=0", "CHOWN"},
+		"spoke-ambient": {"hostPath", "hostPort"},
 	}
 	for _, e := range charttest.Examples(t) {
 		t.Run(e.Name, func(t *testing.T) {
@@ -154,13 +157,28 @@ func TestExamplesApply(t *testing.T) {
 				}
 				if len(expected) > 0 {
 					delete(warned, "DaemonSet/otelcol-mesh-agent")
-					assert.Equal(t, len(expected) > 1, strings.Contains(said, "container \"storage\""), said)
+					assert.Equal(t, slices.Contains(expected, "CHOWN"), strings.Contains(said, "container \"storage\""), said)
 					assert.NotContains(t, said, "container \"otelcol-mesh\" must set")
 				}
 				assert.Empty(t, warned)
 			}
 			// Once more, as an upgrade that changes nothing.
 			a.apply(t, rendered)
+		})
+	}
+	for family, want := range map[string][]core.IPFamily{
+		"IPv4": {core.IPv4Protocol}, "IPv6": {core.IPv6Protocol}, "DualStack": {core.IPv4Protocol, core.IPv6Protocol},
+	} {
+		t.Run(family, func(t *testing.T) {
+			namespace := "mesh-" + strings.ToLower(family)
+			c.Namespace(t, namespace, nil)
+			c.Namespace(t, "istio-system", nil)
+			a.apply(t, charttest.Named(t, "one-cluster").Render(t, "--namespace", namespace, "--set", "ipFamily="+family))
+			for _, name := range []string{"otelcol-mesh-agent", "otelcol-mesh-hub"} {
+				service, err := c.Client.CoreV1().Services(namespace).Get(t.Context(), name, metav1.GetOptions{})
+				require.NoError(t, err)
+				assert.Equal(t, want, service.Spec.IPFamilies, name)
+			}
 		})
 	}
 	t.Run("a field that does not exist", func(t *testing.T) {
