@@ -5,7 +5,11 @@ SHELL := /bin/bash -o pipefail
 
 TOOLS     := $(CURDIR)/.tools
 BINARY    := build/distribution/otelcol-mesh
-COMMANDS  := build/distribution/otelcol-mesh-explain build/distribution/otelcol-mesh-doctor
+COMMANDS  := $(addprefix build/distribution/otelcol-mesh-,explain doctor init)
+# The one place of the version. `go test ./distribution/image -run TestOneVersion` finds whatever disagrees.
+VERSION   := $(shell awk '$$1 == "version:" {print $$2; exit}' builder-config.yaml)
+RELEASE   := build/release
+PLATFORMS ?= linux/amd64,linux/arm64
 CONFIGS   := $(wildcard distribution/config/*.yaml)
 OWN_GO    := $(shell find components receivers processors internal -name '*.go' -not -name '*_test.go')
 # What mdatagen writes: its own files, and the status table in each README.
@@ -47,6 +51,23 @@ $(COMMANDS): build/distribution/%: go.mod $(OWN_GO) $(wildcard cmd/*/*.go)
 chart: $(TOOLS)/helm ## Package the Helm chart into build/
 	$(TOOLS)/helm package distribution/chart --destination build
 
+.PHONY: image
+image: $(BINARY) $(TOOLS)/release ## Build the image for amd64 and arm64, SBOMs and checksums into build/release
+	$(TOOLS)/release image -platforms $(PLATFORMS) -out $(RELEASE) -revision "$(REVISION)"
+
+.PHONY: release
+release: check-release $(TOOLS)/helm ## The image of a commit, named and dated by it, and the chart, into build/release
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(MAKE) --no-print-directory image REVISION=$$(git rev-parse HEAD)
+	$(TOOLS)/helm package distribution/chart --destination build/chart
+	$(TOOLS)/release chart -out $(RELEASE) build/chart/otelcol-mesh-$(VERSION).tgz
+	$(TOOLS)/release sums -out $(RELEASE)
+	@cat $(RELEASE)/SHA256SUMS
+
+.PHONY: check-release
+check-release:
+	@test -z "$$(git status --porcelain)" || { echo "the tree has changes: a release is made of a commit"; exit 1; }
+	@grep -q '^## $(VERSION)' CHANGELOG.md || { echo "CHANGELOG.md has no '## $(VERSION)': rename 'Unreleased' (docs/releases.md)"; exit 1; }
+
 .PHONY: generate
 generate: $(TOOLS)/mdatagen ## Regenerate what mdatagen makes from each metadata.yaml
 	go generate ./components/... ./receivers/... ./processors/...
@@ -58,14 +79,17 @@ components: build ## Print the components of the distribution
 ##@ Checks
 
 .PHONY: test-go
-test-go: build kube-tools ## Unit, golden and end-to-end tests with the race detector
+test-go: build kube-tools $(TOOLS)/release ## Unit, golden and end-to-end tests with the race detector
+	cd tools/release && OTELCOL_MESH_BINARY=$(CURDIR)/$(BINARY) go test -race -timeout 20m $(TEST_ARGS) ./...
 	go test -race -timeout 20m $(TEST_ARGS) $$(go list ./... | grep -vE '/(demo|test|distribution)(/|$$)')
 	@# One at a time: each of these runs a mesh, and they share its addresses.
 	OTELCOL_MESH_BINARY=$(CURDIR)/$(BINARY) go test -race -timeout 20m -p 1 $(TEST_ARGS) ./distribution/... ./demo/... ./test/...
 
 .PHONY: lint
-lint: $(TOOLS)/golangci-lint ## Style, bugs and the direction of imports
+lint: $(TOOLS)/golangci-lint $(TOOLS)/actionlint ## Style, bugs and the direction of imports
 	$(TOOLS)/golangci-lint run --timeout 30m
+	cd tools/release && $(TOOLS)/golangci-lint run --timeout 30m
+	$(TOOLS)/actionlint -shellcheck= -pyflakes= .github/workflows/*.yml
 
 .PHONY: check-generated
 check-generated: $(TOOLS)/mdatagen ## Fail if generated code is not what metadata.yaml says
@@ -75,7 +99,7 @@ check-generated: $(TOOLS)/mdatagen ## Fail if generated code is not what metadat
 
 .PHONY: validate
 validate: build ## Validate every shipped configuration against the built binary
-	@for f in $(CONFIGS); do echo "validate $$f"; MESH_CLUSTER=validate MESH_NODE_NAME=validate APPLICATION_INSIGHTS_CONNECTION_STRING="InstrumentationKey=00000000-0000-0000-0000-000000000000" MESH_STORAGE_DIR=$$(mktemp -d) $(BINARY) validate --config $$f || exit 1; done
+	@for f in $(CONFIGS); do echo "validate $$f"; MESH_CLUSTER=validate MESH_NODE_NAME=validate MESH_HUB_SERVICE=validate.validate APPLICATION_INSIGHTS_CONNECTION_STRING="InstrumentationKey=00000000-0000-0000-0000-000000000000" MESH_STORAGE_DIR=$$(mktemp -d) $(BINARY) validate --config $$f || exit 1; done
 
 .PHONY: bench
 bench: ## Benchmarks of our own parts against the nearest upstream ones
@@ -107,6 +131,9 @@ $(TOOLS)/mdatagen: tools/mdatagen/go.mod
 $(TOOLS)/golangci-lint: tools/lint/go.mod
 	cd tools/lint && go build -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
+$(TOOLS)/actionlint: tools/actionlint/go.mod
+	cd tools/actionlint && go build -o $@ github.com/rhysd/actionlint/cmd/actionlint
+
 # Kubernetes and etcd are published as Go modules, not as binaries that a package registry carries: the tests build them,
 # about four minutes with cold caches.
 .PHONY: kube-tools
@@ -122,6 +149,9 @@ $(TOOLS)/kube-apiserver: tools/kubeapiserver/go.mod tools/kubeapiserver/main.go
 
 $(TOOLS)/helm: tools/helm/go.mod
 	cd tools/helm && go build -o $@ helm.sh/helm/v4/cmd/helm
+
+$(TOOLS)/release: tools/release/go.mod $(wildcard tools/release/*.go)
+	cd tools/release && go build -trimpath -buildvcs=false -o $@ .
 
 .PHONY: clean
 clean: ## Remove what was built (caches outside this folder stay)
