@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -46,24 +47,29 @@ func TestRolesHaveWhatTheyNeedAndNoMore(t *testing.T) {
 	for _, c := range clusters {
 		prepare(t, c)
 	}
+	// As the head of the manifest says, and for an account of its own, since the audit log goes by accounts.
+	ofRevision := strings.NewReplacer("resourceNames: [istio]", "resourceNames: [istio-1-28]", "otelcol-mesh-agent", "otelcol-mesh-agent-1-28")
 	for _, role := range []struct {
-		manifest, account string
-		run               func(t *testing.T, c *kubetest.Cluster, kubeconfig string)
+		title, manifest, account string
+		change                   *strings.Replacer
+		run                      func(t *testing.T, c *kubetest.Cluster, kubeconfig string)
 	}{
-		{"agent.yaml", "otelcol-mesh-agent", runAgent},
-		{"inventory.yaml", "otelcol-mesh-inventory", runInventory},
-		{"hub-remote.yaml", "otelcol-mesh-hub", runRemote},
+		{"agent.yaml", "agent.yaml", "otelcol-mesh-agent", strings.NewReplacer(), runAgent("", "west.example")},
+		{"agent.yaml of a revision", "agent.yaml", "otelcol-mesh-agent-1-28", ofRevision, runAgent("1-28", "canary.example")},
+		{"inventory.yaml", "inventory.yaml", "otelcol-mesh-inventory", strings.NewReplacer(), runInventory},
+		{"hub-remote.yaml", "hub-remote.yaml", "otelcol-mesh-hub", strings.NewReplacer(), runRemote},
 	} {
-		t.Run(role.manifest, func(t *testing.T) {
+		t.Run(role.title, func(t *testing.T) {
 			path := filepath.Join("..", "..", "distribution", "rbac", role.manifest)
-			text, err := os.ReadFile(path)
+			raw, err := os.ReadFile(path)
 			require.NoError(t, err)
-			granted, err := leastprivilege.Parse(string(text), home, role.account)
+			text := role.change.Replace(string(raw))
+			granted, err := leastprivilege.Parse(text, home, role.account)
 			require.NoError(t, err)
 			require.NotEmpty(t, granted)
 			var requests []kubetest.Request
 			for _, c := range clusters {
-				c.Apply(t, string(text))
+				c.Apply(t, text)
 				awaitGrants(t, c, kubetest.ServiceAccountUser(home, role.account), granted)
 				role.run(t, c, c.Kubeconfig(t, home, role.account))
 				of, err := c.Requests(kubetest.ServiceAccountUser(home, role.account))
@@ -99,7 +105,7 @@ func awaitGrants(t *testing.T, c *kubetest.Cluster, user string, granted []least
 func prepare(t *testing.T, c *kubetest.Cluster) {
 	c.CRDs(t)
 	c.Istio(t, kubetest.Istio{Network: "network-west", TrustDomain: "west.example", MeshID: "mesh1", Tags: []string{"prod"}})
-	c.Istio(t, kubetest.Istio{Revision: "1-28", Version: "1.28.0"})
+	c.Istio(t, kubetest.Istio{Revision: "1-28", Version: "1.28.0", TrustDomain: "canary.example"})
 	c.Nodes(t, 2, kubetest.NodeOptions{})
 	c.Namespace(t, home, nil)
 	c.Namespace(t, "shop", nil)
@@ -109,11 +115,15 @@ func prepare(t *testing.T, c *kubetest.Cluster) {
 	require.NoError(t, err)
 }
 
-func runAgent(t *testing.T, c *kubetest.Cluster, kubeconfig string) {
-	runSource(t, kube.Settings{
-		Cluster: c.Name, Client: kube.ClientSettings{Kubeconfig: kubeconfig}, Scope: kube.ScopeNode,
-		NodeName: kubetest.Node(0, kubetest.NodeOptions{}).Name,
-	})
+// runAgent runs what an agent runs, which must find the trust domain of its revision.
+func runAgent(revision, trustDomain string) func(*testing.T, *kubetest.Cluster, string) {
+	return func(t *testing.T, c *kubetest.Cluster, kubeconfig string) {
+		facts := runSource(t, kube.Settings{
+			Cluster: c.Name, Client: kube.ClientSettings{Kubeconfig: kubeconfig}, Scope: kube.ScopeNode,
+			NodeName: kubetest.Node(0, kubetest.NodeOptions{}).Name, IstioRevision: revision,
+		})
+		assert.Equal(t, trustDomain, facts.TrustDomain)
+	}
 }
 
 func runInventory(t *testing.T, c *kubetest.Cluster, kubeconfig string) {
@@ -136,12 +146,14 @@ func runInventory(t *testing.T, c *kubetest.Cluster, kubeconfig string) {
 	require.Equal(t, 2, terms)
 }
 
-// runSource runs a source until all its watches are established, and fails if it is refused anything.
-func runSource(t *testing.T, s kube.Settings) {
+// runSource runs a source until all its watches are established, and fails if it is refused anything. It returns what the
+// source told of the cluster.
+func runSource(t *testing.T, s kube.Settings) topology.ClusterFacts {
 	t.Helper()
 	s.Logger = logger(t)
 	var mu sync.Mutex
 	var findings []topology.Finding
+	var facts topology.ClusterFacts
 	s.Report = func(f topology.Finding) {
 		mu.Lock()
 		defer mu.Unlock()
@@ -149,13 +161,20 @@ func runSource(t *testing.T, s kube.Settings) {
 	}
 	source, err := kube.New(s)
 	require.NoError(t, err)
-	during(t, func(ctx context.Context) { _ = source.Run(ctx, func(*topology.Delta) {}) }, func() bool {
+	during(t, func(ctx context.Context) {
+		_ = source.Run(ctx, func(d *topology.Delta) {
+			if d.Facts != nil {
+				facts = *d.Facts
+			}
+		})
+	}, func() bool {
 		state := source.State()
 		return state.Synced && state.Watches > 0 && state.Live == state.Watches && !state.Confirmed.IsZero()
 	})
 	mu.Lock()
 	defer mu.Unlock()
 	assert.Empty(t, findings) // and go on, to say what is missing
+	return facts
 }
 
 func runRemote(t *testing.T, c *kubetest.Cluster, kubeconfig string) {

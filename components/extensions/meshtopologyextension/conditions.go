@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/meshtopologyextension/internal/findings"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/source/kube"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/topology"
 )
 
@@ -39,7 +40,7 @@ func (e *engine) resolveConditions(now time.Time) {
 		}
 		return n < 2
 	})
-	for _, kind := range []string{topology.KindKubernetesForbidden, topology.KindKubernetesUnreachable} {
+	for _, kind := range kube.Lasting() {
 		// What is not about a cluster is about the secrets, whose reader says when it is over.
 		e.findings.ResolveIf(kind, func(f *findings.Entry) bool { return f.Cluster != "" && now.Sub(f.Last) >= unrepeated })
 	}

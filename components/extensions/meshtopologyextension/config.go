@@ -12,6 +12,8 @@ import (
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/confmap"
+
+	"github.com/otelcol-mesh/otelcol-mesh/internal/source/kube"
 )
 
 // Config says where the topology comes from and how large it may grow. Each source is off unless its key has a value
@@ -79,6 +81,9 @@ type KubernetesConfig struct {
 	NodeName string `mapstructure:"node_name"`
 	// SystemNamespace is Istio's. Default istio-system.
 	SystemNamespace string `mapstructure:"system_namespace"`
+	// IstioRevision is istiod's, a DNS label: the mesh configuration is in the ConfigMap istio-<revision>. Default empty:
+	// the ConfigMap istio, as for the revision default.
+	IstioRevision string `mapstructure:"istio_revision"`
 	// StaleAfter is how long the API server may be silent before what is known counts as stale. Default 90s.
 	StaleAfter time.Duration `mapstructure:"stale_after"`
 
@@ -216,6 +221,10 @@ func (c *Config) Validate() error {
 	if kubernetes != nil {
 		check(kubernetes.Cluster == "", errNoCluster)
 		check(kubernetes.NodeName == "", errNoNodeName)
+		if r := kubernetes.IstioRevision; r != "" && !kube.ValidRevision(r) {
+			errs = append(errs, fmt.Errorf("'kubernetes::istio_revision' %q is no revision: write the label istio.io/rev of istiod's pods, "+
+				"such as 1-27, or nothing if istiod has none", r))
+		}
 		errs = append(errs, kubernetes.validate("kubernetes"), times("kubernetes", kubernetes.StaleAfter, kubernetes.StaleAfter+1))
 	}
 	if inventory != nil {

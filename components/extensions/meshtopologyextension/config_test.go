@@ -61,7 +61,7 @@ func TestConfig(t *testing.T) {
 			Static: configoptional.Some(StaticConfig{File: "topology.yaml", ReloadInterval: time.Minute}),
 			Kubernetes: configoptional.Some(KubernetesConfig{
 				ClientConfig: ClientConfig{Kubeconfig: "/etc/kubeconfig", Context: "hub"},
-				Cluster:      "hub", NodeName: "node-0", SystemNamespace: "mesh", StaleAfter: time.Minute,
+				Cluster:      "hub", NodeName: "node-0", SystemNamespace: "mesh", IstioRevision: "1-27", StaleAfter: time.Minute,
 			}),
 			Inventory: configoptional.Some(InventoryConfig{
 				Directory: "/data", SaveInterval: time.Minute, MaxJournalMiB: 32, StaleAfter: 2 * time.Minute, ExpireAfter: 48 * time.Hour,
@@ -117,6 +117,7 @@ func TestConfigErrors(t *testing.T) {
 		{"no cluster", func(c *Config) { c.Kubernetes.Get().Cluster = "" }, "'kubernetes::cluster' is missing: write the cluster's name"},
 		{"no node", func(c *Config) { c.Kubernetes.Get().NodeName = "" }, "'kubernetes::node_name' is missing: write the node"},
 		{"context alone", func(c *Config) { c.Kubernetes.Get().Kubeconfig = "" }, "'kubernetes::context' without 'kubernetes::kubeconfig'"},
+		{"revision", func(c *Config) { c.Kubernetes.Get().IstioRevision = "1.27" }, "'kubernetes::istio_revision' \"1.27\" is no revision: write the label istio.io/rev"},
 		{"kubernetes stale", func(c *Config) { c.Kubernetes.Get().StaleAfter = 0 }, "'kubernetes::stale_after' must be at least 1s"},
 		{"no directory", func(c *Config) { c.Inventory.Get().Directory = "" }, "'inventory::directory' is missing: write a directory that survives a restart, such as"},
 		{"save interval", func(c *Config) { c.Inventory.Get().SaveInterval = 0 }, "'inventory::save_interval' must be at least 100ms"},

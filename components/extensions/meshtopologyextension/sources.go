@@ -171,8 +171,9 @@ func newKubernetesFeed(e *engine, config *KubernetesConfig, version string, open
 	f.open = func() (kubeSource, error) {
 		return open(kube.Settings{
 			Cluster: config.Cluster, Scope: kube.ScopeNode, NodeName: config.NodeName, SystemNamespace: config.SystemNamespace,
-			Client: kube.ClientSettings{Kubeconfig: config.Kubeconfig, Context: config.Context, Version: version},
-			Logger: slog.New(zapslog.NewHandler(e.logger.Core())), Report: e.report, Now: e.now,
+			IstioRevision: config.IstioRevision,
+			Client:        kube.ClientSettings{Kubeconfig: config.Kubeconfig, Context: config.Context, Version: version},
+			Logger:        slog.New(zapslog.NewHandler(e.logger.Core())), Report: e.report, Now: e.now,
 			Resolve: func(kind, subject string) { e.findings.Resolve(kind, config.Cluster, subject) },
 		})
 	}

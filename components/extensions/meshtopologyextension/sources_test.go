@@ -113,7 +113,7 @@ func (*fakeKube) Counters() kube.Counters { return kube.Counters{Events: 5, List
 
 func withKubernetes(cfg *Config) *Config {
 	cfg.PublishInterval = 10 * time.Millisecond
-	cfg.Kubernetes = configoptional.Some(KubernetesConfig{Cluster: "west", NodeName: "n1", SystemNamespace: "istio-system", StaleAfter: 90 * time.Second})
+	cfg.Kubernetes = configoptional.Some(KubernetesConfig{Cluster: "west", NodeName: "n1", SystemNamespace: "istio-system", IstioRevision: "1-27", StaleAfter: 90 * time.Second})
 	return cfg
 }
 
@@ -138,6 +138,7 @@ func TestKubernetes(t *testing.T) {
 	f, k := withFake(t, withKubernetes(createDefaultConfig().(*Config)))
 	assert.Equal(t, kube.ScopeNode, k.settings.Scope)
 	assert.Equal(t, "n1", k.settings.NodeName)
+	assert.Equal(t, "1-27", k.settings.IstioRevision)
 	f.tick()
 	assert.Equal(t, componentstatus.StatusRecoverableError, f.host.last(), "not synced")
 	k.settings.Report(topology.Finding{Kind: topology.KindKubernetesUnreachable, Cluster: "west", Subject: "west"})
@@ -233,6 +234,12 @@ func TestFindingsAboutAnAPIServerEnd(t *testing.T) {
 	assert.Equal(t, []string{"west: nodes"}, f.ongoing(topology.KindKubernetesForbidden), "it was repeated")
 	f.forward(time.Minute)
 	assert.Empty(t, f.ongoing(topology.KindKubernetesForbidden))
+
+	k.settings.Report(topology.Finding{Kind: kube.KindMeshConfigMissing, Cluster: "west", Subject: "configmap a/istio", At: f.at()})
+	f.forward(9 * time.Minute)
+	assert.Equal(t, []string{"west: configmap a/istio"}, f.ongoing(kube.KindMeshConfigMissing))
+	f.forward(time.Minute)
+	assert.Empty(t, f.ongoing(kube.KindMeshConfigMissing))
 }
 
 // A workload that no pod is of is in the file too.

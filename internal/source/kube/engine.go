@@ -41,6 +41,7 @@ type engine struct {
 	gateways       rows[*gatewayItem]
 	tags           rows[tagItem]
 	meshes         rows[meshItem]
+	meshListing    uint32 // the last that brought the mesh configuration, in the node scope
 	istiods        map[topology.ObjectName]istiod
 	network        string // of the namespace's label
 	networkListing uint32

@@ -5,11 +5,21 @@ package kube
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/otelcol-mesh/otelcol-mesh/internal/topology"
 )
+
+// KindMeshConfigMissing is the kind of finding for a node scope without Istio's mesh configuration.
+const KindMeshConfigMissing = "mesh_config_missing"
+
+// Lasting returns the kinds of findings that are reported every five minutes until they are over. Who does not hear of one
+// for longer may take it for over: its source ended.
+func Lasting() []string {
+	return []string{topology.KindKubernetesForbidden, topology.KindKubernetesUnreachable, KindMeshConfigMissing}
+}
 
 // findingsOnce remembers what was reported, so that a finding that stays comes once.
 type findingsOnce struct {
@@ -48,8 +58,9 @@ func (f *findingsOnce) forget(kind, subject string) bool {
 func (f *findingsOnce) conditions() (found []topology.Finding) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	lasting := Lasting()
 	for key, detail := range f.reported {
-		if key[0] == topology.KindKubernetesForbidden || key[0] == topology.KindKubernetesUnreachable {
+		if slices.Contains(lasting, key[0]) {
 			found = append(found, topology.Finding{Kind: key[0], Subject: key[1], Detail: detail})
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"strings"
 
 	"github.com/otelcol-mesh/otelcol-mesh/internal/topology"
 )
@@ -80,9 +79,11 @@ func (e *engine) item(m *message) {
 		e.network, e.networkListing = v.network, m.listing
 		e.changedNetworks()
 	case meshItem:
+		e.foundMesh(m)
 		e.meshes.put(m, v)
 		e.changedNetworks()
 	case invalidItem:
+		e.foundMesh(m)
 		e.source.counters.invalid.Add(1)
 		e.source.reportInvalid(m.watcher.resource.plural+" "+m.name.Namespace+"/"+m.name.Name, "it cannot be read, and what it said before stays: "+v.err.Error())
 	}
@@ -214,6 +215,7 @@ func (e *engine) goneSmall(plural string, name topology.ObjectName) {
 		e.network = ""
 		e.changedNetworks()
 	case "configmaps":
+		e.missMesh(name)
 		if e.meshes.drop(name) {
 			e.changedNetworks()
 		}
@@ -285,11 +287,12 @@ func (e *engine) sweepSmall(m *message) {
 		}
 	case "configmaps":
 		// Each watcher has one name.
-		name := topology.ObjectName{
-			Namespace: m.watcher.resource.namespace, Name: strings.TrimPrefix(m.watcher.resource.fields, byName("")),
-		}
+		name := nameOfMesh(&m.watcher.resource)
 		if row, ok := e.meshes[name]; ok && row.listing != m.listing {
 			gone = append(gone, name)
+		}
+		if e.meshListing != m.listing {
+			e.missMesh(name)
 		}
 	}
 	for _, name := range gone {

@@ -93,7 +93,11 @@ func (s *Source) resources() []resource {
 	namespace := resource{plural: "namespaces", versions: v1, fields: byName(system), trim: func(o runtime.Object, _ time.Time) any {
 		return namespaceItem{network: o.(metav1.Object).GetLabels()[labelNetwork]}
 	}, metadataOnly: true}
-	list := []resource{pods, nodes, namespace, meshConfig(system, "istio")}
+	revision := ""
+	if s.settings.Scope == ScopeNode {
+		revision = s.settings.IstioRevision
+	}
+	list := []resource{pods, nodes, namespace, meshConfig(system, meshConfigOf(revision))}
 	if s.settings.Scope == ScopeNode {
 		list[0].fields = "spec.nodeName=" + s.settings.NodeName
 		list[1].fields = byName(s.settings.NodeName)

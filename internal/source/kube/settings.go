@@ -52,6 +52,9 @@ type Settings struct {
 	NodeName string
 	// SystemNamespace is Istio's; empty stands for [DefaultSystemNamespace].
 	SystemNamespace string
+	// IstioRevision is that of the istiod whose mesh configuration [ScopeNode] reads, see [ValidRevision]; empty and
+	// default stand for the one without a revision. Ignored by [ScopeCluster], which reads those of all control planes.
+	IstioRevision string
 	// Logger takes what happens; nil drops it.
 	Logger *slog.Logger
 	// Report takes findings, from several goroutines; nil drops them.
@@ -67,6 +70,7 @@ var (
 	errNoCluster  = errors.New("the cluster has no name; write the cluster id that Istio uses (global.multiCluster.clusterName)")
 	errNoNodeName = errors.New("the node has no name; pass spec.nodeName of the agent's pod, usually as the environment variable K8S_NODE_NAME")
 	errScope      = errors.New("no such scope")
+	errRevision   = errors.New("the Istio revision is none; write the label istio.io/rev of istiod's pods, such as 1-27")
 )
 
 func (s *Settings) check() error {
@@ -77,6 +81,8 @@ func (s *Settings) check() error {
 		return errScope
 	case s.Scope == ScopeNode && s.NodeName == "":
 		return errNoNodeName
+	case s.IstioRevision != "" && !ValidRevision(s.IstioRevision):
+		return errRevision
 	}
 	if s.SystemNamespace == "" {
 		s.SystemNamespace = DefaultSystemNamespace
