@@ -185,7 +185,7 @@ func rightsOf(t *testing.T, revision, configMap string) {
 		if w.name == "otelcol-mesh-agent" {
 			want = revision
 		}
-		assert.Equal(t, want, w.env()["MESH_ISTIO_REVISION"], w.name)
+		assert.Equal(t, want, w.env["MESH_ISTIO_REVISION"], w.name)
 	}
 	wanted := map[string]object{}
 	for _, role := range []string{"agent", "inventory"} {
