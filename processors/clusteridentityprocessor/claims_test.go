@@ -64,7 +64,10 @@ func TestDisguised(t *testing.T) {
 	for _, key := range []string{"", "k8s.cluster.name", "k8s.pod.name", "k8s.cluster.names", "K8s.pod.name", "istio.mesh_id", "service.name", "ключ", "mesh.source.zone", "K8S.CLUSTER"} {
 		assert.False(t, disguised(key), key)
 	}
-	for _, key := range []string{"K8S.CLUSTER.NAME", "k8s.cluster.name\t", "\ufeffk8s.cluster.name", "k8s.сluster.name", "k8s.cluster.uid ", "ISTIO.cluster_id", "mesh.destinatiοn.cluster"} {
+	for _, key := range []string{
+		"K8S.CLUSTER.NAME", "k8s.cluster.name\t", "\ufeffk8s.cluster.name", "k8s.сluster.name", "k8s.cluster.uid ", "ISTIO.cluster_id", "mesh.destinatiοn.cluster", "\tk8s.cluster.name", "\nistio.cluster_id", "\x0bmesh.source.cluster",
+		"\x7fk8s.cluster.uid", "\x00k8s.cluster.name", "k8s.cluster.\u3164name", "\u2800k8s.cluster.name", "k8s.cluster.name\u20dd",
+	} {
 		assert.True(t, disguised(key), key)
 	}
 }

@@ -151,7 +151,7 @@ func (b *batch) note(f finding, what outcome, items int) {
 		may = b.id.Clusters()
 	}
 	b.p.logger.Warn("a sender claims what its certificate does not name; more of this kind from it are counted and not logged for a minute",
-		zap.String("sender", sender), zap.Strings("may_speak_for", may), zap.String("reason", reasonWords[f.reason]),
+		zap.String("sender", clip(sender)), zap.Strings("may_speak_for", may), zap.String("reason", reasonWords[f.reason]),
 		zap.String("attribute", clip(f.key)), zap.String("claimed", clip(f.claimed)), zap.String("action", outcomeWords[what]),
 		zap.String("signal", string(b.p.signal)))
 }

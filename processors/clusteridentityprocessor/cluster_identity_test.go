@@ -4,6 +4,7 @@ package clusteridentityprocessor
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -234,6 +235,29 @@ func TestNoInventories(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// TestInventoriesAreNotQuarantined: an inventory with a record that claims another cluster is rejected whatever is configured,
+// as what is left of it would be believed.
+func TestInventoriesAreNotQuarantined(t *testing.T) {
+	cfg := createDefaultConfig().(*Config)
+	cfg.ForeignCluster, cfg.ForeignSide, cfg.Malformed = Quarantine, Quarantine, Quarantine
+	for name, claim := range map[string]func(claimtest.Parcel){
+		"record":   func(p claimtest.Parcel) { p.Item.PutStr(istioKey, north) },
+		"scope":    func(p claimtest.Parcel) { p.Scope.PutStr(istioKey, north) },
+		"resource": func(p claimtest.Parcel) { p.Resource.PutStr("K8S.Cluster.Name", north) },
+		"cluster":  func(p claimtest.Parcel) { p.Resource.PutStr(clusterKey, north) },
+	} {
+		p := newTested(t, cfg, logs)
+		e := newEnvelope(logs)
+		parcel := e.Add("a")
+		claimtest.InventoryOf(west, "uid")(parcel)
+		claim(parcel)
+		_, err := p.processLogs(from(t, west), e.Logs)
+		assert.Equal(t, codes.PermissionDenied, status.Code(err), name)
+		assert.Zero(t, e.Logs.ResourceLogs().Len(), name)
+		metadatatest.AssertEqualProcessorClusterIdentityFlaggedResources(t, p.telemetry, []metricdata.DataPoint[int64]{point(1, logs, foreignInventory, "rejected")}, metricdatatest.IgnoreTimestamp())
+	}
+}
+
 // TestUIDs: a uid is its first cluster's until that falls silent, and a listed one is held to what the list says.
 func TestUIDs(t *testing.T) {
 	now := time.Now()
@@ -250,10 +274,38 @@ func TestUIDs(t *testing.T) {
 	assert.False(t, u.mine("pinned", "other", only("pinned"), now))
 	assert.True(t, u.mine("pinned", "p", only("pinned"), now))
 	assert.False(t, u.mine(west, "p", only(west), now))
+}
+
+// TestUIDsMadeUp: a sender that makes up uids fills no memory, and takes no other cluster's.
+func TestUIDsMadeUp(t *testing.T) {
+	now := time.Now()
+	u := newUIDs(nil)
+	only := func(name string) func(string) bool { return func(asked string) bool { return asked == name } }
 	for i := range 2 * maxUIDs {
-		u.mine(west, string(rune(i+0x10000)), only(west), now)
+		assert.True(t, u.mine(west, fmt.Sprint("made up ", i), only(west), now))
+	}
+	assert.Len(t, u.seen, maxOfCluster)
+	assert.True(t, u.mine(north, "n", only(north), now))
+	assert.False(t, u.mine(west, "n", only(west), now))
+	assert.False(t, u.mine(north, fmt.Sprint("made up ", 2*maxUIDs-1), only(north), now), "that is the last of the other's")
+	assert.True(t, u.mine(north, "made up 0", only(north), now), "which was forgotten")
+
+	// However many clusters there are, and however long it runs.
+	for i := range 2 * maxUIDs {
+		name := fmt.Sprint("cluster ", i)
+		assert.True(t, u.mine(name, "uid of "+name, only(name), now))
 	}
 	assert.Len(t, u.seen, maxUIDs)
+	assert.True(t, u.mine("late", "late", only("late"), now))
+	assert.Len(t, u.seen, maxUIDs, "no room")
+	now = now.Add(uidHeld)
+	assert.True(t, u.mine("late", "late", only("late"), now))
+	assert.Len(t, u.seen, 1, "those that fell silent are forgotten")
+	assert.Len(t, u.of, 1)
+	// Who takes over a silent one's has it alone.
+	now = now.Add(uidHeld)
+	assert.True(t, u.mine("next", "late", only("next"), now))
+	assert.Equal(t, map[string][]string{"next": {"late"}}, u.of)
 }
 
 func TestConfig(t *testing.T) {

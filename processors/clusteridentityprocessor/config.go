@@ -47,7 +47,8 @@ type Config struct {
 	// Istio's own. Where a cluster is really called so, list none.
 	UnsetNames []string `mapstructure:"unset_names"`
 	// ClusterUIDs are the uids (of the namespace kube-system) by clusters' names. An inventory of a cluster that is listed
-	// must have this uid, and no other cluster's may. Others are held to the uid that their first inventory had.
+	// may tell this uid or none, and one of a cluster that is not may not tell it. A uid that is not listed is held to the
+	// cluster that told it first.
 	ClusterUIDs map[string]string `mapstructure:"cluster_uids"`
 
 	// prevent unkeyed literal initialization

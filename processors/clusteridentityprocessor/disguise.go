@@ -5,7 +5,6 @@ package clusteridentityprocessor
 import (
 	"strings"
 	"unicode"
-	"unicode/utf8"
 )
 
 // claimKeys are the keys of a resource that name clusters.
@@ -17,7 +16,8 @@ func disguised(key string) bool {
 	if key == "" || len(key) > 256 {
 		return false
 	}
-	if c := key[0] | 0x20; c < utf8.RuneSelf && c > ' ' && c != 'k' && c != 'i' && c != 'm' {
+	// Nearly all keys begin with another letter; what shows nothing may stand before the first.
+	if c := key[0] | 0x20; c >= '0' && c <= 'z' && key[0] >= '0' && c != 'k' && c != 'i' && c != 'm' {
 		return false
 	}
 	i := 0
@@ -54,7 +54,7 @@ func skeleton(key string) string {
 		}
 		c = unicode.ToLower(c)
 		switch {
-		case unicode.IsSpace(c), unicode.Is(unicode.Cf, c), unicode.Is(unicode.Mn, c), unicode.IsControl(c):
+		case unicode.IsSpace(c), unicode.IsControl(c), unicode.In(c, unicode.Cf, unicode.Mn, unicode.Me), strings.ContainsRune(blanks, c):
 		default:
 			if plain, ok := lookalikes[c]; ok {
 				c = plain
@@ -64,6 +64,9 @@ func skeleton(key string) string {
 	}
 	return b.String()
 }
+
+// blanks are the letters and signs that are drawn as nothing: Hangul's fillers and the empty pattern of Braille.
+const blanks = "\u115f\u1160\u3164\uffa0\u2800"
 
 // lookalikes are small Cyrillic, Greek and other letters and signs that are drawn like those of the keys (Unicode
 // Technical Standard 39, confusables).

@@ -80,10 +80,11 @@ type host struct {
 
 func (h host) GetExtensions() map[component.ID]component.Component { return h.extensions }
 
-// freeAddress returns an address of loopback that nobody listens on.
+// freeAddress returns an address of loopback that nobody listens on. The host is the package's own: a port of 127.0.0.1 may be
+// taken by any connection of this machine before it is listened on.
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", pkitest.Loopback+":0")
 	require.NoError(t, err)
 	defer l.Close()
 	return l.Addr().String()

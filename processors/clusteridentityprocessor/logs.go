@@ -32,12 +32,15 @@ func (b *batch) resourceLogs(rl plog.ResourceLogs) bool {
 	}
 	attrs := rl.Resource().Attributes()
 	r := b.resource(attrs)
-	found := r.bad
-	if hasInventory(rl) {
+	found, isInventory := r.bad, hasInventory(rl)
+	if isInventory {
 		found = b.inventory(&r)
 	}
 	if found.reason == fine {
-		found = b.records(rl, &r)
+		if found = b.records(rl, &r); found.reason != fine && isInventory {
+			// Nothing of an inventory is quarantined.
+			found.reason = foreignInventory
+		}
 	}
 	if found.reason == fine && r.cluster != "" {
 		return false

@@ -177,7 +177,7 @@ func TestExpiryOnALivingConnection(t *testing.T) {
 	p := newPKI(t)
 	h := startHub(t, p)
 	s := h.sender(t, p.root.Issue(t, pkitest.Leaf{
-		URIs: []string{"spiffe://aks-west.mesh.example/ns/otelcol-mesh/sa/agent"}, NotAfter: time.Now().Add(3 * time.Second),
+		URIs: []string{"spiffe://aks-west.mesh.example/ns/otelcol-mesh/sa/agent"}, NotAfter: time.Now().Add(6 * time.Second),
 	}).TLS)
 	e := newEnvelope(traces)
 	claimtest.Own(e.Add("honest"))

@@ -3,14 +3,18 @@
 package clusteridentityprocessor
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"time"
 )
 
 const (
-	// maxUIDs is how many uids are remembered; further ones are not held to their first cluster.
-	maxUIDs = 4096
+	// maxUIDs is how many uids are remembered; further ones are not held to their first cluster. A cluster has one, and a few
+	// after it was made anew: of more than maxOfCluster the oldest is forgotten, so that no sender can fill the memory with
+	// uids that it makes up, and then take another cluster's.
+	maxUIDs      = 4096
+	maxOfCluster = 4
 	// uidHeld is for how long a cluster that fell silent keeps its uid: one that was renamed comes back with the same.
 	uidHeld = time.Hour
 )
@@ -23,6 +27,10 @@ type uids struct {
 
 	mu   sync.Mutex
 	seen map[string]uidHolder
+	// of are the uids of each cluster that are in seen, the oldest first.
+	of map[string][]string
+	// swept is when silent ones were last forgotten.
+	swept time.Time
 }
 
 type uidHolder struct {
@@ -31,7 +39,7 @@ type uidHolder struct {
 }
 
 func newUIDs(pinned map[string]string) *uids {
-	u := &uids{pinned: pinned, owners: map[string]string{}, seen: map[string]uidHolder{}}
+	u := &uids{pinned: pinned, owners: map[string]string{}, seen: map[string]uidHolder{}, of: map[string][]string{}}
 	for cluster, uid := range pinned {
 		u.owners[uid] = cluster
 	}
@@ -54,15 +62,43 @@ func (u *uids) mine(cluster, uid string, speaks func(string) bool, now time.Time
 	defer u.mu.Unlock()
 	held, known := u.seen[uid]
 	switch {
-	case known && held.cluster != cluster && now.Sub(held.last) < uidHeld && !speaks(held.cluster):
-		return false
-	case !known && len(u.seen) >= maxUIDs:
-		return true
 	case known && held.cluster == cluster:
 		u.seen[uid] = uidHolder{held.cluster, now}
-	default:
+		return true
+	case known && now.Sub(held.last) < uidHeld && !speaks(held.cluster):
+		return false
+	case known:
+		u.forget(uid, held.cluster)
+	}
+	if mine := u.of[cluster]; len(mine) >= maxOfCluster {
+		u.forget(mine[0], cluster)
+	}
+	if len(u.seen) < maxUIDs || u.sweep(now) {
 		// Copies: what came is the batch's memory.
-		u.seen[strings.Clone(uid)] = uidHolder{strings.Clone(cluster), now}
+		uid, cluster = strings.Clone(uid), strings.Clone(cluster)
+		u.seen[uid], u.of[cluster] = uidHolder{cluster, now}, append(u.of[cluster], uid)
 	}
 	return true
+}
+
+func (u *uids) forget(uid, cluster string) {
+	delete(u.seen, uid)
+	rest := slices.DeleteFunc(u.of[cluster], func(other string) bool { return other == uid })
+	if u.of[cluster] = rest; len(rest) == 0 {
+		delete(u.of, cluster)
+	}
+}
+
+// sweep forgets what fell silent, now and then, and says whether there is room.
+func (u *uids) sweep(now time.Time) bool {
+	if now.Sub(u.swept) < uidHeld/16 {
+		return false
+	}
+	u.swept = now
+	for uid, held := range u.seen {
+		if now.Sub(held.last) >= uidHeld {
+			u.forget(uid, held.cluster)
+		}
+	}
+	return len(u.seen) < maxUIDs
 }

@@ -61,6 +61,7 @@ type refusedPair struct {
 func (p *pki) refused() map[string]refusedPair {
 	const id = "spiffe://otelcol-mesh/cluster/" + north + "/agent"
 	uris := func(all ...string) pkitest.Pair { return p.root.Issue(p.t, pkitest.Leaf{URIs: all}) }
+	raw := func(uri string) pkitest.Pair { return p.root.Issue(p.t, pkitest.Leaf{RawURIs: []string{uri}}) }
 	dns := func(all ...string) pkitest.Pair { return p.root.Issue(p.t, pkitest.Leaf{DNS: all}) }
 	return map[string]refusedPair{
 		"two SPIFFE ids":                         {uris("spiffe://otelcol-mesh/cluster/"+west+"/agent", id), "ambiguous"},
@@ -70,6 +71,10 @@ func (p *pki) refused() map[string]refusedPair {
 		"percent encoding":                       {uris("spiffe://otelcol-mesh/cluster/" + north + "/%61gent"), "bad_name"},
 		"a capital trust domain":                 {uris("spiffe://Otelcol-Mesh/cluster/" + north + "/agent"), "bad_name"},
 		"a capital scheme":                       {uris("SPIFFE://otelcol-mesh/cluster/" + north + "/Agent%20"), "bad_name"},
+		"a capital scheme and no other fault":    {raw("SPIFFE://otelcol-mesh/cluster/" + north + "/agent"), "bad_name"},
+		"an empty fragment":                      {raw(id + "#"), "bad_name"},
+		"an authority":                           {p.root.Issue(p.t, pkitest.Leaf{URIs: []string{id}, Authority: true}), "authority"},
+		"a key that may sign certificates":       {p.root.Issue(p.t, pkitest.Leaf{URIs: []string{id}, KeyUsage: x509.KeyUsageCertSign}), "authority"},
 		"a port":                                 {uris("spiffe://otelcol-mesh:443/cluster/" + north + "/agent"), "bad_name"},
 		"a user":                                 {uris("spiffe://" + north + "@otelcol-mesh/cluster/" + north + "/agent"), "bad_name"},
 		"a query":                                {uris(id + "?cluster=" + north), "bad_name"},
@@ -89,7 +94,7 @@ func (p *pki) refused() map[string]refusedPair {
 		"no name":                                {p.root.Issue(p.t, pkitest.Leaf{}), "no_rule"},
 		"shared, of no cluster's authority":      {p.shared(p.root), "issuer"},
 		"shared, of a third cluster's authority": {p.shared(p.root.Sub(p.t, south)), "issuer"},
-		"shared, of an authority of the same name": {p.shared(p.root.Sub(p.t, west)), "issuer"},
+		"shared, of an authority's namesake":     {p.shared(p.root.Sub(p.t, west)), "issuer"},
 	}
 }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package deliveryrules is a configuration converter that changes nothing: it refuses configurations that look as if they
-// lost nothing, and do. It also warns of exporters whose link is open to whoever is on the way. It sees the whole effective configuration, after all files are merged and variables replaced, at
-// the start of a collector and in its `validate` command. The entry point is [NewFactory].
+// lost nothing, and do. It also warns of exporters whose link is open to whoever is on the way. It sees the whole effective
+// configuration, after all files are merged and variables replaced, at the start of a collector and in its `validate`
+// command. The entry point is [NewFactory].
 //
 // What it refuses was measured on upstream's collector: an exporter with a queue on disk and a limit to its retries drops
 // what its consumers hold each time the limit passes, in any longer outage; and a batch processor before such a queue

@@ -145,6 +145,8 @@ func TestOpenLinks(t *testing.T) {
 		{"this machine", "otlp", "{endpoint: '127.1.0.2:14317', " + insecure + "}", ""},
 		{"this machine, version 6", "otlp", "{endpoint: '[::1]:14317', " + insecure + "}", ""},
 		{"this machine, by a resolver", "otlp", "{endpoint: 'passthrough:///localhost:14317', " + insecure + "}", ""},
+		{"a socket", "otlp", "{endpoint: 'unix:///run/hub.sock', " + insecure + "}", ""},
+		{"a host of that name", "otlp", "{endpoint: 'unix.example:14317', " + insecure + "}", "without TLS to unix.example:14317"},
 		{"anybody", "otlp", "{endpoint: 'hub.example:14317', " + anybody + "}", "exporters::otlp::tls::insecure_skip_verify: true accepts any certificate to hub.example:14317"},
 		{"HTTP", "otlp_http", "{endpoint: 'HTTP://hub.example:14318'}", "exporters::otlp_http::endpoint sends without TLS to HTTP://hub.example:14318"},
 		{"HTTP of one signal", "otlphttp/x", "{endpoint: 'https://hub.example', logs_endpoint: 'http://logs.example/v1/logs'}", "exporters::otlphttp/x::logs_endpoint sends without TLS"},

@@ -95,6 +95,9 @@ func to(endpoint string) string {
 
 // local says whether an endpoint is on this machine.
 func local(endpoint string) bool {
+	if scheme, _, ok := strings.Cut(endpoint, ":"); ok && (scheme == "unix" || scheme == "unix-abstract") {
+		return true
+	}
 	if _, after, ok := strings.Cut(endpoint, "://"); ok {
 		endpoint = strings.TrimLeft(after, "/")
 	}

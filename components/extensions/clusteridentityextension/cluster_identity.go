@@ -34,9 +34,11 @@ const (
 	// for that.
 	repeatAfter = time.Minute
 	mostLogged  = 256
-	// renewBefore is how long before the end of its certificate an HTTP connection is closed, after an answer. HTTP has no
-	// max_connection_age, so that nothing else makes a sender show its new certificate.
+	// renewBefore is how long before the end of its certificate an HTTP connection is closed, after an answer, and oldest how
+	// old it gets. HTTP has no max_connection_age, so that nothing else makes a sender show its new certificate, or ends the
+	// connections of an authority that the receiver trusts no more.
 	renewBefore = time.Minute
+	oldest      = 10 * time.Minute
 )
 
 // transport is how a request came.
@@ -60,8 +62,10 @@ type clusterIdentity struct {
 	// the news about refused requests.
 	connections *throttle.Throttle
 	files       []pemFile
-	warned      sync.Once
-	now         func() time.Time
+	// ages holds the HTTP connections.
+	ages   ages
+	warned sync.Once
+	now    func() time.Time
 }
 
 var (
@@ -109,7 +113,8 @@ func (e *clusterIdentity) Shutdown(context.Context) error {
 // the sender's word. The error is a gRPC status, which the receiver hands to the sender. It is one that senders of OTLP try
 // again after, whatever the reason: what is wrong is a certificate or a rule, not what was sent. A rule that is missing, or
 // a certificate that was renewed too late, is mended in minutes, and until then the sender keeps in its queue what it would
-// else drop. An attacker gains nothing by it: it may try again in any case, and is refused before anything is decoded.
+// else drop. An attacker gains nothing by it: it may try again in any case. gRPC has decoded one message by then, so that
+// request_limits has to stand under the receiver's 'middlewares' too.
 func (e *clusterIdentity) Authenticate(ctx context.Context, _ map[string][]string) (context.Context, error) {
 	id, err := e.identifyPeer(ctx)
 	if err != nil {
@@ -145,7 +150,7 @@ func (e *clusterIdentity) GetHTTPHandler(context.Context) (extensionmiddleware.W
 				http.Error(w, refusal.Error(), http.StatusServiceUnavailable)
 				return
 			}
-			if id.Expires.Sub(e.now()) < renewBefore {
+			if now := e.now(); id.Expires.Sub(now) < renewBefore || e.ages.of(r.TLS, now) >= oldest {
 				w.Header().Set("Connection", "close")
 			}
 			next.ServeHTTP(w, r.WithContext(e.accept(r.Context(), overHTTP, id)))

@@ -8,8 +8,11 @@ import (
 	"crypto/x509"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"os"
 	"path/filepath"
+	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -154,6 +157,65 @@ func TestHTTP(t *testing.T) {
 	assert.Equal(t, http.StatusServiceUnavailable, answer.Code)
 	assert.Equal(t, "close", answer.Header().Get("Connection"))
 	assert.Nil(t, seen)
+}
+
+// TestAgeOverHTTP: a connection ends when it is ten minutes old, so that the next one shows a certificate that the receiver
+// trusts then; of both versions of HTTP.
+func TestAgeOverHTTP(t *testing.T) {
+	for name, version2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2.0": true} {
+		t.Run(name, func(t *testing.T) {
+			e := start(t, &Config{Rules: rules})
+			var ahead atomic.Int64
+			e.now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+			wrap, err := e.GetHTTPHandler(t.Context())
+			require.NoError(t, err)
+			handler, err := wrap(t.Context(), http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+			require.NoError(t, err)
+			root := pkitest.New(t, "root")
+			pool := x509.NewCertPool()
+			pool.AddCert(root.Cert)
+			server := httptest.NewUnstartedServer(handler)
+			server.EnableHTTP2 = version2
+			server.TLS = &tls.Config{Certificates: []tls.Certificate{root.Issue(t, pkitest.Leaf{}).TLS}, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert}
+			server.StartTLS()
+			defer server.Close()
+			certificate := root.Issue(t, pkitest.Leaf{URIs: []string{"spiffe://west.example/agent"}, NotAfter: time.Now().Add(24 * time.Hour)}).TLS
+			transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{certificate}}, ForceAttemptHTTP2: version2}
+			defer transport.CloseIdleConnections()
+			ask := func() (from string) {
+				trace := &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) { from = info.Conn.LocalAddr().String() }}
+				request, err := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), trace), http.MethodPost, server.URL, http.NoBody)
+				require.NoError(t, err)
+				answer, err := transport.RoundTrip(request)
+				require.NoError(t, err)
+				require.NoError(t, answer.Body.Close())
+				assert.Equal(t, http.StatusOK, answer.StatusCode)
+				assert.Equal(t, name, answer.Proto)
+				return from
+			}
+			first := ask()
+			assert.Equal(t, first, ask())
+			ahead.Store(int64(oldest))
+			assert.Equal(t, first, ask(), "the answer ends it")
+			require.Eventually(t, func() bool { return ask() != first }, 10*time.Second, 10*time.Millisecond)
+			second := ask()
+			assert.Equal(t, second, ask(), "which is new")
+		})
+	}
+}
+
+// TestAgesAreForgotten: nothing is left of connections that are gone.
+func TestAgesAreForgotten(t *testing.T) {
+	var a ages
+	for range 100 {
+		assert.Zero(t, a.of(new(tls.ConnectionState), time.Now()))
+	}
+	require.Eventually(t, func() bool {
+		runtime.GC()
+		left := 0
+		a.begun.Range(func(any, any) bool { left++; return true })
+		return left == 0
+	}, 20*time.Second, 10*time.Millisecond)
 }
 
 // TestExpiryOfFiles: the metric follows the file, and a file that tells nothing is counted.

@@ -15,7 +15,8 @@ import (
 var _ extensioncapabilities.ConfigSnapshotWatcher = (*clusterIdentity)(nil)
 
 // NotifyConfigSnapshot implements [extensioncapabilities.ConfigSnapshotWatcher]. Receivers and exporters with TLS settings of
-// their own that this extension takes the place of are an error: the settings would silently be of no effect.
+// their own that this extension takes the place of are an error: the settings would silently be of no effect. So is a pipeline
+// that takes what is verified here and compares it with nothing.
 func (e *clusterIdentity) NotifyConfigSnapshot(_ context.Context, snapshot extensioncapabilities.ConfigSnapshot) error {
 	effective := snapshot.Effective()
 	if effective == nil {
@@ -34,7 +35,7 @@ func (e *clusterIdentity) NotifyConfigSnapshot(_ context.Context, snapshot exten
 			errs = append(errs, fmt.Errorf("'%s' has 'tls', and lists %s under 'middlewares', whose '%s' takes its place: write the settings there", path, e.id, part.key))
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, e.unguarded(all)...)...)
 }
 
 // withTLS returns the paths of all settings that list the extension and have TLS of their own. last is the key that they

@@ -160,7 +160,17 @@ func (e *clusterIdentity) gaveUp(at side, other net.Addr, err error) {
 		shown = identity.Describe(unverified.UnverifiedCertificates[0])
 	}
 	e.logger.Warn("TLS refused a connection; more of this kind from there are counted and not logged for a minute",
-		zap.String("of", string(at)+"_tls"), zap.String("reason", string(why)), zap.String("with", other.String()), zap.String("certificate", shown), zap.Error(err))
+		zap.String("of", string(at)+"_tls"), zap.String("reason", string(why)), zap.String("with", other.String()), zap.String("certificate", shown),
+		zap.String("error", clip(err.Error())))
+}
+
+// clip shortens a text for the log: a certificate that nobody verified may have names of any length in it.
+func clip(text string) string {
+	const most = 500
+	if len(text) > most {
+		text = text[:most] + "…"
+	}
+	return strings.ToValidUTF8(text, "?")
 }
 
 // faultOf says why a handshake failed.

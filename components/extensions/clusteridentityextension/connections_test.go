@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -18,6 +19,8 @@ import (
 	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/config/configtls"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
@@ -163,10 +166,14 @@ func TestRefusedConnections(t *testing.T) {
 		"%v", counted(t, m.server, "refused_connections", "reason"))
 	_, call := m.exporter(t)
 	require.NoError(t, call())
-	entries := m.server.logs.FilterMessageSnippet("TLS refused a connection").All()
-	require.Len(t, entries, 5, "each reason once, and not what only broke off")
-	assert.Equal(t, `"spiffe://west.example/agent"`, entries[1].ContextMap()["certificate"])
-	assert.Contains(t, entries[1].ContextMap()["with"], "127.0.0.1:")
+	// What is counted is logged next, each by the goroutine of its connection.
+	logged := func() *observer.ObservedLogs { return m.server.logs.FilterMessageSnippet("TLS refused a connection") }
+	require.Eventually(t, func() bool { return logged().Len() >= 5 }, 10*time.Second, 10*time.Millisecond)
+	require.Equal(t, 5, logged().Len(), "each reason once, and not what only broke off")
+	stranger := logged().FilterField(zap.String("reason", "unknown_authority")).All()
+	require.Len(t, stranger, 1)
+	assert.Equal(t, `"spiffe://west.example/agent"`, stranger[0].ContextMap()["certificate"])
+	assert.Contains(t, stranger[0].ContextMap()["with"], "127.0.0.1:")
 }
 
 // TestNewFilesAtTheNextConnection: certificates and authorities of both ends are taken at the next connection, and bad
@@ -202,10 +209,44 @@ func TestNewFilesAtTheNextConnection(t *testing.T) {
 	assert.Positive(t, counted(t, agent, "reload_errors", "side")["exporter"])
 	assert.Positive(t, counted(t, m.server, "reload_errors", "side")["receiver"])
 	assert.Equal(t, 1, agent.logs.FilterMessageSnippet("the last good ones stay in use").Len())
+	// Whoever connects cannot silence that.
+	assert.False(t, agent.refusals.Allow("files of the exporter", agent.now()))
+	for n := range 2 * mostLogged {
+		m.server.connections.Allow(strconv.Itoa(n), m.server.now())
+	}
+	m.clock.Add(int64(2 * repeatAfter))
+	require.NoError(t, call())
+	assert.Equal(t, 2, m.server.logs.FilterMessageSnippet("the last good ones stay in use").Len())
 	next.Issue(t, pkitest.Leaf{}).Write(t, m.hub)
 	pkitest.WriteBundle(t, m.trusts, next)
 	m.later()
 	require.NoError(t, call())
+}
+
+// TestDiskThatHangs: while one connection waits for the files, others go on with the last good ones.
+func TestDiskThatHangs(t *testing.T) {
+	e := start(t, &Config{Rules: rules})
+	var hang chan struct{}
+	entered := make(chan struct{})
+	files, err := newReloading(e.clusterIdentity, exporterSide, 0, func() (*tls.Config, error) {
+		if hang != nil {
+			entered <- struct{}{}
+			<-hang
+		}
+		return &tls.Config{}, nil
+	})
+	require.NoError(t, err)
+	hang = make(chan struct{})
+	good, next := files.good, make(chan *tls.Config)
+	go func() { next <- files.current() }()
+	<-entered
+	assert.Same(t, good, files.current())
+	close(hang)
+	read := <-next
+	assert.NotSame(t, good, read)
+	go func() { next <- files.current() }()
+	<-entered
+	assert.NotSame(t, read, <-next, "files are read again")
 }
 
 // TestNoSessionIsTakenUp: who was trusted on an earlier connection is looked at again on the next one.

@@ -26,7 +26,8 @@ const (
 
 // reloading is a TLS configuration that follows its files. Files are read when a connection begins: nothing watches them,
 // so nothing can miss a change, and no goroutine or descriptor is held. While the files cannot be used, such as a new
-// certificate beside the old key, the last good ones stay in use. Safe for concurrent use.
+// certificate beside the old key, the last good ones stay in use. Safe for concurrent use: whoever comes while another one
+// reads gets the last good ones, so that a disk that hangs holds up one connection and not all.
 type reloading struct {
 	e    *clusterIdentity
 	side side
@@ -37,6 +38,8 @@ type reloading struct {
 	mu   sync.Mutex
 	good *tls.Config
 	read time.Time
+	// busy says that somebody reads.
+	busy bool
 }
 
 // newReloading reads the files for the first time, when they have to be good.
@@ -50,24 +53,36 @@ func newReloading(e *clusterIdentity, at side, atMost time.Duration, load func()
 
 // current returns the configuration, which nobody may change. It is nil where the settings ask for no TLS.
 func (r *reloading) current() *tls.Config {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	now := r.e.now()
-	if now.Sub(r.read) < r.atMost {
-		return r.good
+	good, due := r.begin(now)
+	if !due {
+		return good
 	}
-	r.read = now
 	next, err := r.load()
 	if err != nil {
 		r.e.telemetry.ExtensionClusterIdentityReloadErrors.Add(context.Background(), 1, r.e.at(r.side))
-		if r.e.connections.Allow("files of the "+string(r.side), now) {
+		// Not the throttle of connections, which whoever connects can fill.
+		if r.e.refusals.Allow("files of the "+string(r.side), now) {
 			r.e.logger.Warn("the certificate files cannot be used; the last good ones stay in use, until they expire",
 				zap.String("of", string(r.side)+"_tls"), zap.Error(err))
 		}
-		return r.good
+		next = good
 	}
-	r.good = next
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.good, r.busy = next, false
 	return next
+}
+
+// begin says whether the caller has to read the files, and then to tell; good are the last good ones.
+func (r *reloading) begin(now time.Time) (good *tls.Config, due bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.busy || now.Sub(r.read) < r.atMost {
+		return r.good, false
+	}
+	r.read, r.busy = now, true
+	return r.good, true
 }
 
 // at returns the attributes of a measurement about connections.

@@ -18,7 +18,7 @@ type Identity struct {
 	Expires time.Time
 
 	clusters []string
-	// many holds the clusters if they are more than a walk through them is good for.
+	// many holds the clusters if they are more than a walk through them is good for. It is the rule's: nobody may change it.
 	many map[string]struct{}
 	any  bool
 	mute bool
@@ -27,14 +27,16 @@ type Identity struct {
 // few is up to how many names are walked through: that is faster than to hash one.
 const few = 8
 
-func (i *Identity) index() {
-	if len(i.clusters) <= few {
-		return
+// indexOf returns the names as a set; nil if they are few.
+func indexOf(clusters []string) map[string]struct{} {
+	if len(clusters) <= few {
+		return nil
 	}
-	i.many = make(map[string]struct{}, len(i.clusters))
-	for _, name := range i.clusters {
-		i.many[name] = struct{}{}
+	index := make(map[string]struct{}, len(clusters))
+	for _, name := range clusters {
+		index[name] = struct{}{}
 	}
+	return index
 }
 
 // MaySpeakFor says whether the sender may report about the cluster. Names are compared byte by byte. The empty name is no
@@ -110,6 +112,8 @@ const (
 	ReasonNotVerified Reason = "not_verified"
 	// ReasonExpired: the certificate or an authority above it is not valid any more, or not yet.
 	ReasonExpired Reason = "expired"
+	// ReasonAuthority: the certificate is an authority's own.
+	ReasonAuthority Reason = "authority"
 	// ReasonBadName: the name in the certificate is none.
 	ReasonBadName Reason = "bad_name"
 	// ReasonAmbiguous: the certificate has two names.

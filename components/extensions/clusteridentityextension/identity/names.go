@@ -5,8 +5,10 @@ package identity
 import (
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -36,7 +38,11 @@ func namesOf(leaf *x509.Certificate) (n certificateNames, err error) {
 		if len(leaf.URIs) > 1 {
 			return n, refuse(ReasonAmbiguous, fmt.Sprintf("the certificate has %d URIs beside the SPIFFE id %q: X509-SVID allows one", len(leaf.URIs)-1, clip(text)))
 		}
-		if _, err := ParseSPIFFE(text); err != nil {
+		// The parsed URI is not always what is in the certificate: its scheme is in small letters, and an empty fragment is gone.
+		if _, err := ParseSPIFFE(text); err != nil || !hasURI(leaf, text) {
+			if err == nil {
+				err = errSPIFFE
+			}
 			return n, refuse(ReasonBadName, fmt.Sprintf("the certificate's URI is %q: %v", clip(text), err))
 		}
 		n.spiffe = []string{text}
@@ -61,7 +67,30 @@ func namesOf(leaf *x509.Certificate) (n certificateNames, err error) {
 	return n, nil
 }
 
-var commonNameOID = []int{2, 5, 4, 3}
+var (
+	commonNameOID = asn1.ObjectIdentifier{2, 5, 4, 3}
+	// alternativeNamesOID is the extension, and uriTag the kind of name, of RFC 5280, section 4.2.1.6.
+	alternativeNamesOID = asn1.ObjectIdentifier{2, 5, 29, 17}
+)
+
+const uriTag = 6
+
+// hasURI says whether the URI is in the certificate byte by byte. The certificate is parsed, so the extension is well formed.
+func hasURI(leaf *x509.Certificate, text string) bool {
+	for _, extension := range leaf.Extensions {
+		if !extension.Id.Equal(alternativeNamesOID) {
+			continue
+		}
+		var names []asn1.RawValue
+		if _, err := asn1.Unmarshal(extension.Value, &names); err != nil {
+			return false
+		}
+		return slices.ContainsFunc(names, func(name asn1.RawValue) bool {
+			return name.Class == asn1.ClassContextSpecific && name.Tag == uriTag && string(name.Bytes) == text
+		})
+	}
+	return false
+}
 
 // Describe names the holder of a certificate for messages.
 func Describe(leaf *x509.Certificate) string {

@@ -59,7 +59,9 @@ type rule struct {
 	kind     nameKind
 	template template
 	clusters []string
-	any      bool
+	// many is the index of the clusters if they are many, made once and not for each request.
+	many map[string]struct{}
+	any  bool
 	// mute says that inventories are not taken.
 	mute    bool
 	issuers map[[sha256.Size]byte]struct{}
@@ -133,6 +135,7 @@ func (r *rule) speaksFor(clusters []string, key string) error {
 	if r.any && len(clusters) > 1 {
 		return errors.New("'clusters' has * beside names: * stands for every cluster, remove the one or the others")
 	}
+	r.many = indexOf(r.clusters)
 	return nil
 }
 
@@ -162,6 +165,11 @@ func (r *Rules) Identify(chains [][]*x509.Certificate, now time.Time) (*Identity
 	if len(valid) == 0 {
 		return nil, refuse(ReasonExpired, fmt.Sprintf("the certificate of %s, or the authority above it, is not valid now (it ends %s): connect with a new one",
 			Describe(leaf), leaf.NotAfter.UTC().Format(time.RFC3339)))
+	}
+	if mayBeAuthority(leaf) {
+		// X509-SVID, section 5.2. Who holds its key can sign a certificate of any name below it.
+		return nil, refuse(ReasonAuthority, fmt.Sprintf("the certificate of %s is an authority's (CA:TRUE, or a key usage that signs certificates): "+
+			"connect with one that it signed, and keep its key off the nodes", Describe(leaf)))
 	}
 	names, err := namesOf(leaf)
 	if err != nil {
@@ -196,12 +204,12 @@ func (r *rule) identify(names *certificateNames) (*Identity, error) {
 		if !ok {
 			continue
 		}
-		id := &Identity{Name: name, any: r.any, clusters: r.clusters, mute: r.mute}
+		id := &Identity{Name: name, any: r.any, clusters: r.clusters, many: r.many, mute: r.mute}
 		if r.template.captures() {
 			if err := checkCaptured(cluster); err != nil {
 				return nil, refuse(ReasonBadName, fmt.Sprintf("the certificate of %q names a cluster that is none: %v", clip(name), err))
 			}
-			id.clusters = []string{cluster}
+			id.clusters, id.many = []string{cluster}, nil
 		}
 		if found != nil && !slices.Equal(found.clusters, id.clusters) {
 			return nil, refuse(ReasonAmbiguous, fmt.Sprintf("the certificate names two clusters, %q and %q: use one for each", clip(found.Name), clip(name)))
@@ -209,9 +217,6 @@ func (r *rule) identify(names *certificateNames) (*Identity, error) {
 		if found == nil {
 			found = id
 		}
-	}
-	if found != nil {
-		found.index()
 	}
 	return found, nil
 }
@@ -229,6 +234,11 @@ func (r *rule) trusts(chains [][]*x509.Certificate) bool {
 		}
 	}
 	return false
+}
+
+// mayBeAuthority says whether a certificate may sign others.
+func mayBeAuthority(leaf *x509.Certificate) bool {
+	return leaf.IsCA || leaf.KeyUsage&(x509.KeyUsageCertSign|x509.KeyUsageCRLSign) != 0
 }
 
 // validChains returns the chains of which every certificate is valid now. TLS looks at that once, when a connection

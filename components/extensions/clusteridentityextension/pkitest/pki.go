@@ -11,6 +11,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/hex"
 	"encoding/pem"
 	"math/big"
@@ -32,14 +33,24 @@ type Authority struct {
 	chain [][]byte
 }
 
+// Loopback is an address of this machine for servers of tests: on 127.0.0.1 any connection that somebody makes may take a port
+// that was found free before it is listened on.
+const Loopback = "127.11.9.1"
+
 // Leaf is what a certificate says. Without times it is valid for an hour, since an hour ago; without addresses it is good
-// for 127.0.0.1, without usages for clients and servers.
+// for 127.0.0.1 and [Loopback], without usages for clients and servers.
 type Leaf struct {
 	URIs, DNS           []string
 	CommonName          string
 	NotBefore, NotAfter time.Time
 	Addresses           []string
 	Usages              []x509.ExtKeyUsage
+	// RawURIs are written as they are, where url.Parse would not leave them so.
+	RawURIs []string
+	// KeyUsage is added to that of signatures.
+	KeyUsage x509.KeyUsage
+	// Authority says that the certificate may sign others.
+	Authority bool
 }
 
 // Pair is a certificate with its key.
@@ -113,13 +124,17 @@ func (a *Authority) Issue(t testing.TB, leaf Leaf) Pair {
 	}
 	template := &x509.Certificate{
 		SerialNumber: serial(t), Subject: pkix.Name{CommonName: leaf.CommonName}, NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter,
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: leaf.Usages, DNSNames: leaf.DNS,
+		KeyUsage: x509.KeyUsageDigitalSignature | leaf.KeyUsage, ExtKeyUsage: leaf.Usages, DNSNames: leaf.DNS,
+		IsCA: leaf.Authority, BasicConstraintsValid: leaf.Authority,
+	}
+	if leaf.RawURIs != nil {
+		template.ExtraExtensions = []pkix.Extension{rawURIs(t, leaf.RawURIs)}
 	}
 	if leaf.Usages == nil {
 		template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}
 	}
 	if leaf.Addresses == nil {
-		leaf.Addresses = []string{"127.0.0.1"}
+		leaf.Addresses = []string{"127.0.0.1", Loopback}
 	}
 	for _, text := range leaf.Addresses {
 		template.IPAddresses = append(template.IPAddresses, net.ParseIP(text))
@@ -143,6 +158,18 @@ func (a *Authority) Issue(t testing.TB, leaf Leaf) Pair {
 	p.TLS, err = tls.X509KeyPair(p.CertPEM, p.KeyPEM)
 	require.NoError(t, err)
 	return p
+}
+
+// rawURIs is the extension of alternative names (RFC 5280, section 4.2.1.6) with URIs alone.
+func rawURIs(t testing.TB, uris []string) pkix.Extension {
+	t.Helper()
+	var names []asn1.RawValue
+	for _, text := range uris {
+		names = append(names, asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 6, Bytes: []byte(text)})
+	}
+	value, err := asn1.Marshal(names)
+	require.NoError(t, err)
+	return pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 17}, Value: value}
 }
 
 // Authority signs with a key that is nobody's authority, as who holds an agent's key may try to.
