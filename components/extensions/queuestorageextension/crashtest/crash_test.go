@@ -80,13 +80,21 @@ type run struct {
 	cmd  *exec.Cmd
 	in   io.WriteCloser
 	done chan struct{} // all that it told is in the ledger
+	// first is the number of its first request.
+	first int
 }
 
 func launch(t *testing.T, l *ledger, mode, dir, storage, backend string, namespace bool) *run {
 	t.Helper()
+	l.mu.Lock()
+	// One that was killed may have stored a request and told nobody: its number must not come again, or its delivery would be
+	// taken for that of another request.
+	l.next += 1000
+	first := l.next
+	l.mu.Unlock()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), envMode+"="+mode, envDir+"="+dir, envStorage+"="+storage, envBackend+"="+backend,
-		envFirst+"="+strconv.Itoa(l.next))
+		envFirst+"="+strconv.Itoa(first))
 	cmd.Stderr = os.Stderr
 	if namespace {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
@@ -101,7 +109,7 @@ func launch(t *testing.T, l *ledger, mode, dir, storage, backend string, namespa
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start(), "a process with a disk of its own needs root or user namespaces")
-	r := &run{cmd: cmd, in: in, done: make(chan struct{})}
+	r := &run{cmd: cmd, in: in, done: make(chan struct{}), first: first}
 	go func() {
 		defer close(r.done)
 		l.read(out)
@@ -173,9 +181,8 @@ func TestKilledAnyTimeLosesNothing(t *testing.T) {
 		_ = r.cmd.Wait() // it says that it was killed
 		drainNews(l)
 	}
-	marker := l.next
 	r := launch(t, l, "drain", dir, "queue_storage", "up", false)
-	l.await(t, r, "delivered "+strconv.Itoa(marker))
+	l.await(t, r, "delivered "+strconv.Itoa(r.first))
 	require.NoError(t, r.in.Close())
 	<-r.done
 	require.NoError(t, r.cmd.Wait(), l.other)
