@@ -59,6 +59,8 @@ var exports = map[string]bool{
 	"/opentelemetry.proto.collector.trace.v1.TraceService/Export":     true,
 	"/opentelemetry.proto.collector.logs.v1.LogsService/Export":       true,
 	"/opentelemetry.proto.collector.metrics.v1.MetricsService/Export": true,
+	// These are refused, but only once they are whole.
+	"/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export": true,
 }
 
 // calls holds one server to the limits.
@@ -121,6 +123,34 @@ func (c *call) read() {
 		c.unread = tooSlow(0)
 	}
 	c.turn = nil
+}
+
+// complete notes that all of the call's message has come, and says whether it may be decoded: not if it was made to stop or had
+// no turn. Its context has ended then, but gRPC hands over what it has all the same.
+func (c *call) complete() bool {
+	if c == nil {
+		return true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.turn != nil && !c.turns.complete(c.turn) {
+		c.read()
+	}
+	if c.unread != nil {
+		return false
+	}
+	c.judged = true
+	return true
+}
+
+// counted gives back the call's turn: what its message takes is counted from here on.
+func (c *call) counted() {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.read()
 }
 
 // connection is one connection; over says that it is beyond the limit.
@@ -202,9 +232,8 @@ func (c *calls) TagRPC(ctx context.Context, info *stats.RPCTagInfo) context.Cont
 	defer own.mu.Unlock()
 	switch {
 	case !ok:
-		if ctx.Err() == nil {
-			own.unread = noTurn(0)
-		}
+		// Also if its sender gave up first: it did so waiting.
+		own.unread = noTurn(0)
 		own.cancel()
 	case ctx.Err() != nil:
 		own.turn = turn
@@ -265,28 +294,19 @@ func (c *calls) countUnread(from string, err error) {
 
 // unary counts a request, decodes it if it is within the limits, and holds its memory until its handler has returned.
 func (c *calls) unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-	own, ok := ctx.Value(callKey{}).(*call)
-	if ok {
-		own.mu.Lock()
-		own.judged = true
-		own.mu.Unlock()
+	own, _ := ctx.Value(callKey{}).(*call)
+	if !own.complete() {
+		return nil, status.FromContextError(context.Canceled).Err()
 	}
 	if _, ok := req.(ownEncoding); !ok {
+		own.counted()
 		return next(ctx, req)
 	}
 	from := peerIn(ctx)
 	held := &held{ledger: c.ledger, peer: from, after: c.cfg.RetryAfter}
 	defer held.release()
 	refused := c.decode(req, held)
-	if own != nil {
-		// What the request takes is counted from here on.
-		own.mu.Lock()
-		own.read()
-		if refused != nil {
-			own.unread = nil // counted once
-		}
-		own.mu.Unlock()
-	}
+	own.counted()
 	if refused != nil {
 		c.countRefused(overGRPC, from, refused)
 		return nil, refused.grpc().Err()

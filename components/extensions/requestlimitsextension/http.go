@@ -10,6 +10,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"strconv"
 	"time"
 
@@ -79,18 +80,12 @@ func (h *httpLimits) serve(w http.ResponseWriter, r *http.Request, peer string, 
 	held := &held{ledger: h.ledger, peer: peer, after: h.cfg.RetryAfter}
 	defer held.release()
 
-	// The turn lasts until what the request takes is counted; reading may be ended by whoever waits for one.
-	turn, ok := h.turns.take(r.Context(), peer, func() { _ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) })
-	if !ok {
-		return noTurn(h.cfg.RetryAfter)
-	}
-	body, refused := h.admit(r, held, signal, json)
-	if h.turns.done(turn) && refused != nil && refused.reason == reasonUnreadable {
-		return tooSlow(h.cfg.RetryAfter)
-	}
+	body, refused := h.admit(w, r, held, signal, json)
 	if refused != nil {
-		if refused.retryAfter != 0 {
-			// Many clients see a broken connection, not an answer, if it comes before they have sent all.
+		if refused.retryAfter != 0 && refused.reason != reasonSlow {
+			// Many clients see a broken connection, not an answer, if it comes before they have sent all. Nothing of it is kept,
+			// but its stream is, so nobody may take longer than in any case.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(h.cfg.MinReadTime))
 			_, _ = io.CopyN(io.Discard, r.Body, h.cfg.Request.MaxBytes)
 		}
 		return refused
@@ -106,9 +101,19 @@ func (h *httpLimits) serve(w http.ResponseWriter, r *http.Request, peer string, 
 	return nil
 }
 
-// admit reads a request, counts what it holds, and takes what decoding it will take.
-func (h *httpLimits) admit(r *http.Request, held *held, signal otlpwalk.Signal, json bool) ([]byte, *refusal) {
+// admit reads a request in its turn, counts what it holds, and takes what decoding it will take. The turn lasts until all of
+// that is counted; reading may be ended by whoever waits for one.
+func (h *httpLimits) admit(w http.ResponseWriter, r *http.Request, held *held, signal otlpwalk.Signal, json bool) ([]byte, *refusal) {
+	turn, ok := h.turns.take(r.Context(), held.peer, func() { _ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) })
+	if !ok {
+		return nil, noTurn(h.cfg.RetryAfter)
+	}
+	defer h.turns.done(turn)
 	body, refused := h.read(r, held)
+	// net/http ends the context of a request whose connection has reached its deadline, also if all of it was there.
+	if !h.turns.complete(turn) && (refused == nil || refused.reason == reasonUnreadable) {
+		return nil, tooSlow(h.cfg.RetryAfter)
+	}
 	if refused != nil {
 		return nil, refused
 	}
@@ -155,6 +160,9 @@ func (h *httpLimits) read(r *http.Request, held *held) ([]byte, *refusal) {
 			return nil, tooLong
 		case errors.Is(err, io.EOF):
 			return body, nil
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			// 'read_timeout' of the receiver, which also runs while a request waits for its turn.
+			return nil, tooSlow(h.cfg.RetryAfter)
 		case err != nil:
 			return nil, &refusal{
 				reason: reasonUnreadable, http: http.StatusBadRequest,

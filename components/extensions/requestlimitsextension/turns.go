@@ -41,7 +41,9 @@ type turn struct {
 	granted chan struct{}
 	since   time.Time
 	evicted bool
-	timer   *time.Timer
+	// whole says that nothing more is awaited of its sender.
+	whole bool
+	timer *time.Timer
 }
 
 func newTurns(cfg *Config) *turns {
@@ -147,7 +149,7 @@ func (t *turns) makeRoom(own *turn) {
 			}
 			continue
 		}
-		if ownPeerFull && h.peer != own.peer {
+		if h.whole || ownPeerFull && h.peer != own.peer {
 			continue
 		}
 		if t.now().Sub(h.since) < t.cfg.MinReadTime {
@@ -169,11 +171,21 @@ func (t *turns) expire(own *turn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, h := range t.holders {
-		if h == own && !own.evicted {
+		if h == own && !own.evicted && !own.whole {
 			own.evicted = true
 			own.evict()
 		}
 	}
+}
+
+// complete says that all of a request has come: how long it takes from here on is no fault of its sender, so that nobody makes
+// it stop any more, least of all where processors are scarce and each further try would cost as much again. It returns
+// false if it was made to stop already.
+func (t *turns) complete(own *turn) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	own.whole = !own.evicted
+	return own.whole
 }
 
 // done gives a turn back and says whether the request was made to stop.

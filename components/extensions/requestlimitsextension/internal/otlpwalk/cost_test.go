@@ -100,6 +100,7 @@ func hollow(n int) map[string]struct {
 		"summaries":         {Metrics, wrap(nil, n, 1, 11, 2, 2, 1)},
 		"quantiles":         {Metrics, wrap(nil, n, 6, 1, 11, 2, 2, 1)},
 		"tiny attributes":   {Traces, wrap([]byte{9<<3 | wireLen, 8, 10, 1, 'a', 18, 3, 10, 1, 'b'}, n, 2, 2, 1)},
+		"parts":             {Traces, inParts(n, 1)},
 		"two attributes":    {Traces, wrap([]byte{9<<3 | wireLen, 0, 9<<3 | wireLen, 0, 9<<3 | wireLen, 0}, n, 2, 2, 1)},
 		"exemplars":         {Metrics, wrap(nil, n, 5, 1, 5, 2, 2, 1)},
 		"buckets":           {Metrics, wrap(packed, n/64, 2, 8, 1, 10, 2, 2, 1)},

@@ -14,7 +14,8 @@ func noLess(t *testing.T, walked, decoded Counts) {
 		"resources": {walked.Resources, decoded.Resources}, "scopes": {walked.Scopes, decoded.Scopes},
 		"records": {walked.Records, decoded.Records}, "metrics": {walked.Metrics, decoded.Metrics},
 		"events": {walked.Events, decoded.Events}, "links": {walked.Links, decoded.Links},
-		"attributes": {walked.Attributes, decoded.Attributes}, "values": {walked.Values, decoded.Values},
+		"attributes": {walked.Attributes, decoded.Attributes}, "attributes of one object": {walked.ObjectAttributes, decoded.ObjectAttributes},
+		"values":    {walked.Values, decoded.Values},
 		"exemplars": {walked.Exemplars, decoded.Exemplars}, "buckets": {walked.Buckets, decoded.Buckets},
 		"depth": {walked.Depth, decoded.Depth}, "key bytes": {walked.KeyBytes, decoded.KeyBytes},
 		"value bytes": {walked.ValueBytes, decoded.ValueBytes},
@@ -35,6 +36,9 @@ func FuzzProto(f *testing.F) {
 	}
 	for _, r := range hollow(64) {
 		f.Add(uint8(r.signal), r.body)
+	}
+	for signal := Traces; signal <= Metrics; signal++ {
+		f.Add(uint8(signal), inParts(3, 2))
 	}
 	// The scopes of before OTLP 1.0, and a group.
 	f.Add(uint8(Traces), []byte{0x0a, 0x05, 0xc2, 0x3e, 0x02, 0x12, 0x00})
@@ -67,6 +71,9 @@ func FuzzJSON(f *testing.F) {
 	}
 	f.Add(uint8(Traces), []byte(`{"resource_spans":[null,{"deprecated_scope_spans":[{"spans":[{},{}]}]}],"x":[[{"":1}]]}`))
 	f.Add(uint8(Traces), []byte(`{"resourceSpans":[{"":[{},{},{}]}]}`))
+	for signal := Traces; signal <= Metrics; signal++ {
+		f.Add(uint8(signal), inPartsJSON(signal, 3, 2))
+	}
 	f.Add(uint8(Logs), []byte(`{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"arrayValue":{"values":[{},null]}}}]}]}]}`))
 	f.Add(uint8(Metrics), []byte(`{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"exponentialHistogram":{"dataPoints":[{"positive":{"bucketCounts":["1",2]}}]}}]}]}]}`))
 	f.Fuzz(func(t *testing.T, kind uint8, body []byte) {

@@ -133,12 +133,13 @@ func (w *Walker) object(m message, depth int64, nesting int) bool {
 	if nesting > maxNesting {
 		return w.over(Depth, w.depthLimit)
 	}
+	pairs := w.before
+	w.before, w.after = 0, pairs
 	w.pos++
 	if w.space() == '}' {
 		w.pos++
 		return true
 	}
-	var pairs int64
 	for {
 		name, plain, ok := w.quoted()
 		if !ok || !plain || len(name) == 0 || w.space() != ':' {
@@ -156,6 +157,7 @@ func (w *Walker) object(m message, depth int64, nesting int) bool {
 			}
 		case '}':
 			w.pos++
+			w.after = pairs
 			return true
 		default:
 			return w.malformed()
@@ -233,7 +235,13 @@ func (w *Walker) occurrence(f *field, depth int64, nesting int, pairs *int64) bo
 		if t != jObject && t != jAny {
 			return w.malformed()
 		}
-		return w.object(m, depth, nesting+1)
+		if f == nil || !f.merges {
+			return w.object(m, depth, nesting+1)
+		}
+		w.before = *pairs
+		ok := w.object(m, depth, nesting+1)
+		*pairs = w.after
+		return ok
 	case '[':
 		if t != jAny {
 			return w.malformed()

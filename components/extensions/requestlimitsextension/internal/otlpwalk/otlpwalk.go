@@ -126,10 +126,12 @@ type Walker struct {
 	limits [counterCount]int64
 
 	attributesLimit, objectAttributes int64
-	depthLimit, depth                 int64
-	keyLimit, key                     int64
-	valueLimit, value                 int64
-	costLimit, cost                   int64
+	// before is how many attributes the object has already of which the next message is a further part, after how many it has then.
+	before, after     int64
+	depthLimit, depth int64
+	keyLimit, key     int64
+	valueLimit, value int64
+	costLimit, cost   int64
 
 	reason Reason
 	limit  int64

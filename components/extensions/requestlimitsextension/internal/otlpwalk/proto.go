@@ -28,7 +28,8 @@ func (w *Walker) Proto(signal Signal, request []byte, limits *Counts) (Counts, *
 
 func (w *Walker) message(m message, b []byte, depth int64) bool {
 	known := &schema[m]
-	var pairs int64
+	pairs := w.before
+	w.before = 0
 	for len(b) > 0 {
 		tag, n := uint64(b[0]), 1
 		if tag >= 0x80 {
@@ -78,10 +79,17 @@ func (w *Walker) message(m message, b []byte, depth int64) bool {
 		if f.kind == kID8 && len(body) == 8 || f.kind == kID16 && len(body) == 16 {
 			continue
 		}
+		if f.merges {
+			w.before = pairs
+		}
 		if !w.block(f, body, depth) {
 			return false
 		}
+		if f.merges {
+			pairs = w.after
+		}
 	}
+	w.after = pairs
 	return true
 }
 

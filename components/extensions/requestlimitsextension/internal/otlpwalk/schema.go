@@ -103,6 +103,8 @@ type field struct {
 	count counter
 	// nests says that the child is one level deeper: an array or a list of a value.
 	nests bool
+	// merges says that a further occurrence adds its attributes to those of the first: it is one object in as many parts.
+	merges bool
 	// cost is what one occurrence allocates, beside the bytes of a text.
 	cost int64
 }
@@ -125,6 +127,11 @@ func repeated(name string, child message, count counter, cost int64) field {
 
 func single(name string, child message) field { return field{name: name, kind: kMessage, child: child} }
 
+// merged is a single message with attributes.
+func merged(name string, child message) field {
+	return field{name: name, kind: kMessage, child: child, merges: true}
+}
+
 func data(name string, child message) field {
 	return field{name: name, kind: kMessage, child: child, cost: dataCost}
 }
@@ -136,14 +143,14 @@ func scalar(name string, k kind, cost int64) field { return field{name: name, ki
 
 func resourceOf(scopes string, child message) fields {
 	return fields{
-		1: single("resource", mResource),
+		1: merged("resource", mResource),
 		2: repeated(scopes, child, cScopes, scopeCost),
 		3: simple("schemaUrl", kText),
 	}
 }
 
 func scopeOf(first field) fields {
-	return fields{1: single("scope", mScope), 2: first, 3: simple("schemaUrl", kText)}
+	return fields{1: merged("scope", mScope), 2: first, 3: simple("schemaUrl", kText)}
 }
 
 func pointsOf(child message, cost int64) fields {
