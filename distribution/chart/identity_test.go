@@ -69,6 +69,9 @@ func TestHubsBelieveCertificatesAlone(t *testing.T) {
 			assert.Contains(t, config.at("service", "extensions"), "cluster_identity", e.Name)
 			for name, pipeline := range config.at("service", "pipelines").(map[string]any) {
 				processors := pipeline.(map[string]any)["processors"].([]any)
+				if inside(config, object(pipeline.(map[string]any))) {
+					continue
+				}
 				assert.Equal(t, []any{"memory_limiter", "cluster_identity"}, processors[:2], "%s of %s", name, e.Name)
 			}
 			if e.Name == "one-cluster" {
@@ -82,6 +85,17 @@ func TestHubsBelieveCertificatesAlone(t *testing.T) {
 		}
 	}
 	assert.GreaterOrEqual(t, hubs, 6)
+}
+
+// inside says whether a pipeline gets only what another one has let through.
+func inside(config, pipeline object) bool {
+	connectors, _ := config["connectors"].(map[string]any)
+	for _, receiver := range pipeline["receivers"].([]any) {
+		if _, ok := connectors[receiver.(string)]; !ok {
+			return false
+		}
+	}
+	return true
 }
 
 // rulesOf compiles the rules that a hub runs with.

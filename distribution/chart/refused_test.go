@@ -53,12 +53,15 @@ func TestWhatCannotWorkIsRefused(t *testing.T) {
 		{"hub-scaled", "router.tls.volume.csi.driver=csi.spiffe.io", "router.tls.secretName and router.tls.volume are set at once"},
 		{"hub-scaled", "hub.enabled=false", "set hub.enabled: true"},
 		{"hub-scaled", "hub.drainSeconds=110", "hub.terminationGracePeriodSeconds to stop in"},
+		{"hub-scaled", "router.terminationGracePeriodSeconds=30", "router.terminationGracePeriodSeconds is below 35"},
 		{"hub-scaled", "hub.insecure=true,hub.tls.secretName=,hub.identity.unverified=accept", "router.tls names a certificate that would not be used"},
 		{"hub-scaled", "router.env.MESH_HUB_SERVICE=x", "router.env has MESH_HUB_SERVICE"},
 		{"hub-scaled", "hub.env.MESH_DEBUG_HOST=0.0.0.0", "hub.env has MESH_DEBUG_HOST"},
 		// By the schema.
 		{"spoke-sidecar", "agent.enabeld=true", "additional properties 'enabeld' not allowed"},
 		{"spoke-sidecar", "agent.resources.limits.memory=0.5Gi", "does not match pattern"},
+		{"spoke-sidecar", "agent.maxUnavailable=0", "minimum: got 0"},
+		{"spoke-sidecar", "agent.maxUnavailable=0%", "does not match pattern"},
 		{"spoke-sidecar", "agent.logFiles.include=/etc/*", "does not match pattern"},
 		{"hub-otlp", "hub.azure.otlp.logs=http://plain", "does not match pattern"},
 		{lb, "hub.azure.mode=connectionstring", "value must be one of"},
@@ -107,6 +110,7 @@ func TestNotesWarn(t *testing.T) {
 	assert.NotContains(t, notes("hub-connection-string"), "WARNING")
 	assert.Contains(t, notes("hub-connection-string", "--set", "hub.service.internal=false"), "WARNING: hub.service.internal is false")
 	assert.Contains(t, notes("spoke-sidecar", "--namespace", "telemetry"), "change that to telemetry.svc")
+	assert.Contains(t, notes("hub-scaled"), "that of the replicas the DNS name otelcol-mesh-hub.otelcol-mesh.svc.")
 	assert.Contains(t, notes("spoke-sidecar"), "spiffe://otelcol-mesh/cluster/aks-westeurope/agent")
 	assert.Contains(t, notes("hub-connection-string", "--set", "hub.identity.trustDomain=mesh.example"), "spiffe://mesh.example/cluster/<cluster>/")
 }

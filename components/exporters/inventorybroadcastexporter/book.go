@@ -3,6 +3,7 @@
 package inventorybroadcastexporter
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 	"time"
@@ -33,6 +34,10 @@ type entry struct {
 	// logs holds the one record with its resource and scope.
 	logs  plog.Logs
 	bytes int
+	// at is when it came.
+	at time.Time
+	// of is its cluster.
+	of *kept
 }
 
 // snapshot is where a cluster's latest complete snapshot begins.
@@ -45,7 +50,11 @@ type snapshot struct {
 
 // kept is what the book knows of one cluster.
 type kept struct {
-	complete snapshot
+	// messages and bytes are those of its entries.
+	messages, bytes int
+	// forgotten says that it has been silent for long.
+	forgotten bool
+	complete  snapshot
 	// coming are the snapshots whose chunks are not all there.
 	coming []snapshot
 	// heard is when anything came, spoken when something of the complete snapshot's epoch did.
@@ -92,10 +101,11 @@ func (b *book) add(h *inventory.Header, logs plog.Logs, bytes int) uint64 {
 		return number
 	}
 	b.last++
-	b.entries = append(b.entries, &entry{number: b.last, header: *h, logs: logs, bytes: bytes})
+	of := b.note(h)
+	b.entries = append(b.entries, &entry{number: b.last, header: *h, logs: logs, bytes: bytes, at: b.now(), of: of})
 	b.numbers[name] = b.last
 	b.bytes += bytes
-	b.note(h)
+	of.messages, of.bytes = of.messages+1, of.bytes+bytes
 	b.forget()
 	b.push()
 	close(b.changed)
@@ -103,8 +113,8 @@ func (b *book) add(h *inventory.Header, logs plog.Logs, bytes int) uint64 {
 	return b.last
 }
 
-// note follows the snapshots of the message's cluster.
-func (b *book) note(h *inventory.Header) {
+// note follows the snapshots of the message's cluster, which it returns.
+func (b *book) note(h *inventory.Header) *kept {
 	c := b.clusters[h.Cluster]
 	if c == nil {
 		c = &kept{}
@@ -115,7 +125,7 @@ func (b *book) note(h *inventory.Header) {
 		c.spoken = c.heard
 	}
 	if h.Kind != inventory.KindSnapshot || h.Part < 1 || uint64(h.Part) > h.Sequence {
-		return
+		return c
 	}
 	first := h.Sequence - uint64(h.Part) + 1
 	i := slices.IndexFunc(c.coming, func(s snapshot) bool { return s.epoch == h.Epoch && s.first == first })
@@ -133,6 +143,7 @@ func (b *book) note(h *inventory.Header) {
 		c.coming = slices.DeleteFunc(c.coming, func(s snapshot) bool { return !done.before(s.epoch, s.first) })
 		b.outdated = true
 	}
+	return c
 }
 
 // before says whether a message is of a later epoch than the snapshot, or of the same one and behind its beginning.
@@ -142,9 +153,9 @@ func (s snapshot) before(epoch int64, sequence uint64) bool {
 
 // needed says whether a replica that knows nothing needs the message.
 func (b *book) needed(e *entry) bool {
-	c := b.clusters[e.header.Cluster]
+	c := e.of
 	switch {
-	case c == nil:
+	case c.forgotten:
 		return false
 	case c.complete.parts == 0:
 		return true
@@ -159,27 +170,64 @@ func (b *book) forget() {
 	oldest := b.now().Add(-forgetAfter)
 	for name, c := range b.clusters {
 		if c.heard.Before(oldest) {
+			c.forgotten = true
 			delete(b.clusters, name)
 			b.outdated = true
 		}
 	}
 }
 
-// push drops the oldest messages until the rest fits.
+// push drops messages until the rest fits: what no newcomer needs, then the oldest of the cluster that holds most, so that
+// one cluster does not push out the others.
 func (b *book) push() {
 	n := 0
-	for ; b.bytes > b.ceiling && n < len(b.entries)-1; n++ {
-		b.drop(b.entries[n])
+	if b.bytes > b.ceiling {
+		n += b.dropIf(func(e *entry) bool { return !b.needed(e) })
+	}
+	for dropped := 1; b.bytes > b.ceiling && dropped > 0; n += dropped {
+		largest := b.largest()
+		dropped = b.dropIf(func(e *entry) bool { return e.of == largest && b.bytes > b.ceiling })
 	}
 	if n > 0 {
-		b.entries = slices.Delete(b.entries, 0, n)
 		b.lose(n)
 	}
 }
 
+// largest returns the cluster that holds most, of two equals the one that has been silent for longer. One that holds the newest
+// message of all and no other has nothing to give.
+func (b *book) largest() (most *kept) {
+	newest := b.entries[len(b.entries)-1].of
+	for _, c := range b.clusters {
+		if c == newest && c.messages == 1 {
+			continue
+		}
+		if most == nil || c.bytes > most.bytes || c.bytes == most.bytes && c.heard.Before(most.heard) {
+			most = c
+		}
+	}
+	return most
+}
+
+// dropIf drops messages, from the oldest on, but not the newest of all, and returns how many.
+func (b *book) dropIf(drop func(*entry) bool) (n int) {
+	b.entries = slices.DeleteFunc(b.entries, func(e *entry) bool {
+		if e.number == b.last || !drop(e) {
+			return false
+		}
+		b.drop(e)
+		n++
+		return true
+	})
+	return n
+}
+
 func (b *book) drop(e *entry) {
 	b.bytes -= e.bytes
+	e.of.messages, e.of.bytes = e.of.messages-1, e.of.bytes-e.bytes
 	delete(b.numbers, key{e.header.Cluster, e.header.Epoch, e.header.Sequence})
+	if name := e.header.Cluster; e.of.messages == 0 && b.clusters[name] == e.of {
+		delete(b.clusters, name)
+	}
 }
 
 // tidy drops what no replica needs anymore: what all have that are waited for (numbers up to passed), and a complete
@@ -213,7 +261,7 @@ func (b *book) newcomer() (first, later []*entry, number uint64) {
 	for _, e := range b.entries {
 		switch {
 		case !b.needed(e):
-		case b.clusters[e.header.Cluster].complete.parts > 0:
+		case e.of.complete.parts > 0:
 			first = append(first, e)
 		default:
 			later = append(later, e)
@@ -222,20 +270,34 @@ func (b *book) newcomer() (first, later []*entry, number uint64) {
 	return first, later, b.last
 }
 
-// after returns the messages behind the number, and what is closed when there are more.
+// after returns messages behind the number, of about chunkBytes at most, and what is closed when there are more. What a slow
+// replica still has to get stays here, where the ceiling is.
 func (b *book) after(number uint64) ([]*entry, <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	i, _ := slices.BinarySearchFunc(b.entries, number+1, func(e *entry, n uint64) int {
-		switch {
-		case e.number < n:
-			return -1
-		case e.number > n:
-			return 1
-		}
-		return 0
-	})
-	return slices.Clone(b.entries[i:]), b.changed
+	from, bytes := b.behind(number), 0
+	to := from
+	for to < len(b.entries) && (to == from || bytes+b.entries[to].bytes <= chunkBytes) {
+		bytes += b.entries[to].bytes
+		to++
+	}
+	return slices.Clone(b.entries[from:to]), b.changed
+}
+
+// behind returns the index of the first entry behind the number. The lock is held.
+func (b *book) behind(number uint64) int {
+	i, _ := slices.BinarySearchFunc(b.entries, number+1, func(e *entry, n uint64) int { return cmp.Compare(e.number, n) })
+	return i
+}
+
+// owed returns since when there is something behind the number; ok says whether there is.
+func (b *book) owed(number uint64) (since time.Time, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if i := b.behind(number); i < len(b.entries) {
+		return b.entries[i].at, true
+	}
+	return time.Time{}, false
 }
 
 // held returns the size of all messages in bytes.

@@ -3,6 +3,7 @@
 package inventorybroadcastexporter
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -156,4 +157,54 @@ func TestAClusterThatIsSilentForLong(t *testing.T) {
 	last := b.put(message("east", 1, 1, 1))
 	b.tidy(last)
 	assert.Equal(t, 10, b.held())
+}
+
+// TestOneClusterPushesOutItself alone: whoever speaks for one cluster does not take the others from replicas that join.
+func TestOneClusterPushesOutItself(t *testing.T) {
+	b := newTestBook(100)
+	b.put(message("west", 1, 1, 1), message("west", 2, 0, 0))
+	for sequence := uint64(1); sequence <= 500; sequence++ {
+		b.put(message("east", sequence, 0, 0))
+	}
+	west, east := b.kept()
+	assert.Equal(t, []uint64{1, 2}, west)
+	assert.Len(t, east, 8)
+	assert.Equal(t, uint64(500), east[7])
+	assert.Equal(t, 492, b.lost)
+	assert.Equal(t, 100, b.held())
+}
+
+// TestWhatNobodyNeedsGoesFirst under the ceiling, even if no replica is there that has passed it.
+func TestWhatNobodyNeedsGoesFirst(t *testing.T) {
+	b := newTestBook(50)
+	b.put(message("east", 1, 1, 1), message("west", 1, 1, 1), message("west", 2, 0, 0), message("west", 3, 1, 1))
+	b.put(message("west", 4, 0, 0), message("west", 5, 0, 0))
+	first, _ := b.kept()
+	assert.Equal(t, []uint64{1, 3, 4, 5}, first)
+	assert.Equal(t, 2, b.lost)
+}
+
+// TestNamesGoWithTheirMessages: nobody fills the memory with names of clusters.
+func TestNamesGoWithTheirMessages(t *testing.T) {
+	b := newTestBook(100)
+	for i := range 1000 {
+		b.put(message("cluster-"+strconv.Itoa(i), 1, 1, 1))
+	}
+	assert.Len(t, b.clusters, 10)
+	assert.Len(t, b.numbers, 10)
+}
+
+func TestWhatASlowReplicaHasToGetStaysInTheBook(t *testing.T) {
+	b := newTestBook(10 * chunkBytes)
+	for sequence := uint64(1); sequence <= 8; sequence++ {
+		m := message("west", sequence, 0, 0)
+		b.add(&m.Header, plog.NewLogs(), chunkBytes/2)
+	}
+	entries, _ := b.after(3)
+	require.Len(t, entries, 2)
+	assert.Equal(t, uint64(4), entries[0].number)
+	m := message("west", 9, 0, 0)
+	b.add(&m.Header, plog.NewLogs(), 2*chunkBytes)
+	entries, _ = b.after(8)
+	assert.Len(t, entries, 1, "one that is larger goes alone")
 }

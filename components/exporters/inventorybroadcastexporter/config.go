@@ -22,10 +22,11 @@ type Config struct {
 	TimeoutConfig exporterhelper.TimeoutConfig `mapstructure:",squash"`
 	Protocol      Protocol                     `mapstructure:"protocol"`
 	Resolver      Resolver                     `mapstructure:"resolver"`
-	// GiveUpAfter is how long a replica that does not answer holds up what all replicas have to get. It gets what it missed
-	// when it answers again. 1s to 1h.
+	// GiveUpAfter is how long a replica that does not answer, or is slower than what comes, holds up what all replicas have to get. It
+	// gets what it missed when it answers. 1s to 1h.
 	GiveUpAfter time.Duration `mapstructure:"give_up_after"`
-	// MaxHeldMiB bounds what is kept for replicas that come later, of all clusters together, in MiB. 1 to 4096.
+	// MaxHeldMiB bounds what is kept for replicas that come later, of all clusters together, in MiB; above it the oldest goes of the
+	// cluster that has most. 1 to 4096.
 	MaxHeldMiB int `mapstructure:"max_held_mib"`
 }
 

@@ -13,10 +13,12 @@ import (
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/exporter/otlpexporter"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	semconv "go.opentelemetry.io/otel/semconv/v1.40.0"
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 	"go.uber.org/zap"
 
@@ -139,17 +141,14 @@ func (b *broadcaster) told(found map[string]bool) {
 	for endpoint, r := range b.replicas {
 		if _, ok := found[endpoint]; !ok {
 			delete(b.replicas, endpoint)
-			b.end(r)
+			// It closes its connection when it has ended, which nobody waits for.
+			r.cancel()
 		}
 	}
 	for endpoint, ready := range found {
 		r := b.replicas[endpoint]
 		if r == nil {
-			var err error
-			if r, err = b.begin(endpoint); err != nil {
-				b.logger.Error("A replica of the hub gets no inventories.", zap.String("endpoint", endpoint), zap.Error(err))
-				continue
-			}
+			r = b.begin(endpoint)
 			b.replicas[endpoint] = r
 		}
 		r.setReady(ready)
@@ -158,7 +157,15 @@ func (b *broadcaster) told(found map[string]bool) {
 }
 
 // begin starts to give a replica everything.
-func (b *broadcaster) begin(endpoint string) (*replica, error) {
+func (b *broadcaster) begin(endpoint string) *replica {
+	ctx, cancel := context.WithCancel(b.ctx)
+	r := &replica{endpoint: endpoint, b: b, cancel: cancel, began: b.book.now(), again: make(chan struct{}, 1)}
+	b.ended.Go(func() { r.run(ctx) })
+	return r
+}
+
+// newExporter starts upstream's exporter to one replica.
+func (b *broadcaster) newExporter(ctx context.Context, endpoint string) (exporter.Logs, error) {
 	factory := otlpexporter.NewFactory()
 	config := b.config.Protocol.OTLP
 	config.ClientConfig.Endpoint = endpoint
@@ -167,28 +174,14 @@ func (b *broadcaster) begin(endpoint string) (*replica, error) {
 	// What the replica's own exporter would log and count at each attempt is told once, by the broadcaster.
 	set.Logger = zap.NewNop()
 	set.MeterProvider, set.TracerProvider = metricnoop.NewMeterProvider(), tracenoop.NewTracerProvider()
-	own, err := factory.CreateLogs(b.ctx, set, &config)
+	own, err := factory.CreateLogs(ctx, set, &config)
 	if err != nil {
 		return nil, err
 	}
-	if err := own.Start(b.ctx, b.host); err != nil {
-		return nil, errors.Join(err, own.Shutdown(b.ctx))
+	if err := own.Start(ctx, b.host); err != nil {
+		return nil, errors.Join(err, own.Shutdown(context.WithoutCancel(ctx)))
 	}
-	ctx, cancel := context.WithCancel(b.ctx)
-	r := &replica{endpoint: endpoint, exporter: own, b: b, cancel: cancel, done: make(chan struct{}), again: make(chan struct{}, 1)}
-	b.ended.Go(func() { r.run(ctx) })
-	return r, nil
-}
-
-// end stops a replica, without waiting for it.
-func (b *broadcaster) end(r *replica) {
-	r.cancel()
-	b.ended.Go(func() {
-		<-r.done
-		if err := r.exporter.Shutdown(context.Background()); err != nil {
-			b.logger.Debug("The connection to a replica did not end well.", zap.String("endpoint", r.endpoint), zap.Error(err))
-		}
-	})
+	return own, nil
 }
 
 // wake wakes the senders that wait. The lock is held.
@@ -289,20 +282,28 @@ func (b *broadcaster) enter(ld plog.Logs) (last uint64) {
 
 func (b *broadcaster) enterRecord(rl plog.ResourceLogs, sl plog.ScopeLogs, record plog.LogRecord) uint64 {
 	m, err := inventorylog.FromLogRecord(record, rl.Resource().Attributes())
+	if err == nil && (len(m.Cluster) > inventory.MaxStringBytes || len(m.ClusterUID) > inventory.MaxStringBytes) {
+		err = fmt.Errorf("the cluster's name or uid is longer than %d bytes", inventory.MaxStringBytes)
+	}
 	if err != nil {
-		// It goes the way of other logs, and the replica that gets it says what is wrong with it.
+		// Sent again it would be the same. The rest of the batch is worth taking.
 		b.lost(reasonMalformed, 1)
+		b.logger.Warn("A log record with the scope of inventories is none, and is dropped.", zap.Error(err))
 		return 0
+	}
+	// Only what belongs to the form: a sender does not decide how much is kept of whatever else is in the record.
+	var where string
+	if region, ok := rl.Resource().Attributes().Get(string(semconv.CloudRegionKey)); ok && region.Type() == pcommon.ValueTypeStr &&
+		len(region.Str()) <= inventory.MaxStringBytes {
+		where = region.Str()
 	}
 	own := plog.NewLogs()
 	to := own.ResourceLogs().AppendEmpty()
-	rl.Resource().CopyTo(to.Resource())
-	to.SetSchemaUrl(rl.SchemaUrl())
+	inventorylog.ToResource(&m.Header, where, to.Resource().Attributes())
 	scope := to.ScopeLogs().AppendEmpty()
-	sl.Scope().CopyTo(scope.Scope())
-	scope.SetSchemaUrl(sl.SchemaUrl())
-	record.CopyTo(scope.LogRecords().AppendEmpty())
-	return b.book.add(&m.Header, own, entryOverhead+len(m.Body))
+	scope.Scope().SetName(inventory.ScopeName)
+	inventorylog.ToLogRecord(m, scope.LogRecords().AppendEmpty())
+	return b.book.add(&m.Header, own, entryOverhead+len(m.Cluster)+len(m.ClusterUID)+len(where)+len(m.Body))
 }
 
 // entryOverhead is about what a message takes beside its body, in bytes.

@@ -4,6 +4,9 @@ package inventorybroadcastexporter
 
 import (
 	"context"
+	"errors"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,10 +18,13 @@ import (
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/exporter/exportertest"
 	"go.opentelemetry.io/collector/pdata/plog"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
 
 	"github.com/otelcol-mesh/otelcol-mesh/components/exporters/inventorybroadcastexporter/internal/metadata"
+	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/clusteridentityextension/pkitest"
 )
 
 // manual is a resolver that the test tells what to say.
@@ -141,6 +147,71 @@ func TestADeadReplicaHoldsUpTheOthersForAWhile(t *testing.T) {
 	give(t, b, batch(message("west", 3, 0, 0)))
 	back.await(t, "west", 1, 2, 3)
 	assert.Equal(t, []uint64{1, 2, 3}, one.sequences("west"))
+}
+
+// TestAReplicaThatDoesNotAnswer and returns no error either holds up the others no longer than one that is dead.
+func TestAReplicaThatDoesNotAnswer(t *testing.T) {
+	one, two := startHub(t, ""), startHub(t, "")
+	b, m := newTest(t, nil, func(c *Config) {
+		c.GiveUpAfter = time.Second
+		c.Protocol.OTLP.TimeoutConfig.Timeout = time.Hour
+	})
+	m.told(map[string]bool{one.address: true, two.address: true})
+	give(t, b, batch(message("west", 1, 1, 1)))
+	until := make(chan struct{})
+	two.hold(until)
+	began := time.Now()
+	give(t, b, batch(message("west", 2, 0, 0)))
+	assert.GreaterOrEqual(t, time.Since(began), time.Second)
+	close(until)
+	two.await(t, "west", 1, 2)
+	give(t, b, batch(message("west", 3, 0, 0)))
+	two.await(t, "west", 1, 2, 3)
+}
+
+// TestAReplicaWhoseExporterCannotBeMade, as while a certificate is being written, is tried again.
+func TestAReplicaWhoseExporterCannotBeMade(t *testing.T) {
+	authority, dir := pkitest.New(t, "authority"), t.TempDir()
+	pair := authority.Issue(t, pkitest.Leaf{Addresses: []string{"127.12.1.1"}})
+	one := startHub(t, "", grpc.Creds(credentials.NewServerTLSFromCert(&pair.TLS)))
+	b, m := newTest(t, nil, func(c *Config) {
+		c.GiveUpAfter = time.Second
+		c.Protocol.OTLP.ClientConfig.TLS.Insecure = false
+		c.Protocol.OTLP.ClientConfig.TLS.CAFile = filepath.Join(dir, "ca.crt")
+	})
+	m.told(map[string]bool{one.address: true})
+	require.Eventually(t, func() bool {
+		return errors.Is(b.consume(t.Context(), batch(message("west", 1, 1, 1))), errNobody)
+	}, within, 10*time.Millisecond)
+	pkitest.WriteBundle(t, dir, authority)
+	one.await(t, "west", 1)
+	// What it answered is noted a moment later; until then nobody is there to wait for.
+	require.Eventually(t, func() bool { return b.consume(t.Context(), batch(message("west", 1, 1, 1))) == nil }, within, 10*time.Millisecond)
+}
+
+// TestOnlyWhatBelongsToTheFormIsKept: a sender does not fill the memory with what nobody counts.
+func TestOnlyWhatBelongsToTheFormIsKept(t *testing.T) {
+	tel := componenttest.NewTelemetry()
+	one := startHub(t, "")
+	b, m := newTest(t, tel, nil)
+	m.told(map[string]bool{one.address: true})
+	const size = 1 << 20
+	ld := batch(message("west", 1, 1, 1), message(strings.Repeat("w", 2000), 1, 1, 1))
+	rl := ld.ResourceLogs().At(0)
+	rl.Resource().Attributes().PutStr("cloud.region", "westeurope")
+	rl.Resource().Attributes().PutStr("more", strings.Repeat("x", size))
+	rl.ScopeLogs().At(0).Scope().SetVersion(strings.Repeat("x", size))
+	rl.ScopeLogs().At(0).LogRecords().At(0).Attributes().PutEmptySlice("more").AppendEmpty().SetStr(strings.Repeat("x", size))
+	give(t, b, ld)
+	one.await(t, "west", 1)
+	require.Len(t, b.book.entries, 1)
+	kept := b.book.entries[0]
+	assert.Less(t, (&plog.ProtoMarshaler{}).LogsSize(kept.logs), kept.bytes)
+	region, ok := kept.logs.ResourceLogs().At(0).Resource().Attributes().Get("cloud.region")
+	require.True(t, ok)
+	assert.Equal(t, "westeurope", region.Str())
+	assert.Equal(t, int64(1), counted(t, tel, "otelcol_exporter_inventory_broadcast_lost_messages", "reason", "malformed"))
+	require.NoError(t, tel.Shutdown(context.Background()))
 }
 
 // TestAReplicaThatWasNotReady may be another process that knows nothing.

@@ -31,10 +31,12 @@ type hub struct {
 	mu    sync.Mutex
 	got   []key
 	fails error
+	// holds lets nothing be answered until it is closed.
+	holds chan struct{}
 }
 
 // startHub starts a replica; an empty address takes a free port.
-func startHub(t *testing.T, address string) *hub {
+func startHub(t *testing.T, address string, options ...grpc.ServerOption) *hub {
 	t.Helper()
 	if address == "" {
 		address = "127.12.1.1:0"
@@ -42,7 +44,7 @@ func startHub(t *testing.T, address string) *hub {
 	var config net.ListenConfig
 	listener, err := config.Listen(t.Context(), "tcp", address)
 	require.NoError(t, err)
-	h := &hub{address: listener.Addr().String(), server: grpc.NewServer()}
+	h := &hub{address: listener.Addr().String(), server: grpc.NewServer(options...)}
 	plogotlp.RegisterGRPCServer(h.server, h)
 	var served sync.WaitGroup
 	served.Go(func() { _ = h.server.Serve(listener) })
@@ -50,7 +52,17 @@ func startHub(t *testing.T, address string) *hub {
 	return h
 }
 
-func (h *hub) Export(_ context.Context, r plogotlp.ExportRequest) (plogotlp.ExportResponse, error) {
+func (h *hub) Export(ctx context.Context, r plogotlp.ExportRequest) (plogotlp.ExportResponse, error) {
+	h.mu.Lock()
+	holds := h.holds
+	h.mu.Unlock()
+	if holds != nil {
+		select {
+		case <-holds:
+		case <-ctx.Done():
+			return plogotlp.NewExportResponse(), ctx.Err()
+		}
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.fails != nil {
@@ -74,6 +86,13 @@ func (h *hub) failWith(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.fails = err
+}
+
+// hold lets the replica answer nothing until the channel is closed.
+func (h *hub) hold(until chan struct{}) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.holds = until
 }
 
 // sequences returns the sequences of a cluster, in the order in which they came.

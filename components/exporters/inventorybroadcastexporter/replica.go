@@ -26,12 +26,14 @@ const (
 // replica is one receiver of everything.
 type replica struct {
 	endpoint string
-	exporter exporter.Logs
 	b        *broadcaster
 	cancel   context.CancelFunc
-	done     chan struct{}
+	// exporter is its own, nil until one could be made. Only run uses it.
+	exporter exporter.Logs
 
 	mu sync.Mutex
+	// began is since when it is to get what newcomers need.
+	began time.Time
 	// ready says that it takes telemetry: then senders wait for it.
 	ready bool
 	// passed is the number up to which it has everything.
@@ -47,14 +49,19 @@ type standing struct {
 	endpoint string
 	ready    bool
 	passed   uint64
-	// behind says that it has not answered for give_up_after.
+	// behind says that it has not answered for give_up_after, or has not taken for as long what came then.
 	behind bool
 }
 
 func (r *replica) standing(now time.Time) standing {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return standing{r.endpoint, r.ready, r.passed, !r.failing.IsZero() && now.Sub(r.failing) >= r.b.config.GiveUpAfter}
+	behind := !r.failing.IsZero() && now.Sub(r.failing) >= r.b.config.GiveUpAfter
+	if since, owed := r.b.book.owed(r.passed); owed && !behind {
+		// One that answers late, or not at all and with no error so far.
+		behind = now.Sub(since) >= r.b.config.GiveUpAfter && now.Sub(r.began) >= r.b.config.GiveUpAfter
+	}
+	return standing{r.endpoint, r.ready, r.passed, behind}
 }
 
 // setReady notes what the resolver says. One that was ready before and is so again may be another process.
@@ -62,6 +69,7 @@ func (r *replica) setReady(ready bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.ready && !ready {
+		r.began = r.b.book.now()
 		select {
 		case r.again <- struct{}{}:
 		default:
@@ -72,10 +80,13 @@ func (r *replica) setReady(ready bool) {
 
 // run gives the replica everything until ctx ends.
 func (r *replica) run(ctx context.Context) {
-	defer close(r.done)
+	defer r.close()
 	pause := firstPause
 	for {
-		err := r.follow(ctx)
+		err := r.open(ctx)
+		if err == nil {
+			err = r.follow(ctx)
+		}
 		if ctx.Err() != nil {
 			return
 		}
@@ -91,6 +102,28 @@ func (r *replica) run(ctx context.Context) {
 			return
 		}
 		pause = min(2*pause, longestPause)
+	}
+}
+
+// open makes the replica's exporter if there is none. It fails while a certificate is being written, for example.
+func (r *replica) open(ctx context.Context) error {
+	if r.exporter != nil {
+		return nil
+	}
+	own, err := r.b.newExporter(ctx, r.endpoint)
+	if err == nil {
+		r.exporter = own
+	}
+	return err
+}
+
+// close ends the connection.
+func (r *replica) close() {
+	if r.exporter == nil {
+		return
+	}
+	if err := r.exporter.Shutdown(context.Background()); err != nil {
+		r.b.logger.Debug("The connection to a replica did not end well.", zap.String("endpoint", r.endpoint), zap.Error(err))
 	}
 }
 

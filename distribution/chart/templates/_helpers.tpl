@@ -99,3 +99,25 @@ ipFamilies: [IPv6]
 ipFamilyPolicy: PreferDualStack
 {{- end -}}
 {{- end }}
+
+{{/* Of a headless Service: its endpoints are the pods, and with two addresses each of them would be there twice. */}}
+{{- define "mesh.oneFamily" -}}
+{{- if eq .Values.ipFamily "DualStack" -}}
+ipFamilyPolicy: SingleStack
+{{- else -}}
+{{ include "mesh.ipFamilies" . }}
+{{- end -}}
+{{- end }}
+
+{{/* What spiffe-helper reads; nothing without SPIRE. */}}
+{{- define "mesh.spireHelper" -}}
+{{- $tls := fromYaml (include "mesh.tls" .) -}}
+{{- if and $tls.spire (not (ternary .root.Values.hub.insecure .root.Values.link.insecure (has .role (list "hub" "router")))) -}}
+agent_address = "/run/spire/{{ .root.Values.spire.socket }}"
+cert_dir = "/etc/otelcol-mesh-tls"
+svid_file_name = {{ $tls.cert | quote }}
+svid_key_file_name = {{ $tls.key | quote }}
+svid_bundle_file_name = {{ $tls.ca | quote }}
+daemon_mode = true
+{{- end -}}
+{{- end }}

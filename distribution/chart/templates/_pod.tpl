@@ -10,7 +10,7 @@
 labels: {{- toYaml $labels | nindent 2 }}
 annotations:
   # The collector does not read its configuration again: a change of it starts the pods anew.
-  otelcol-mesh/config: {{ include "mesh.configData" . | sha256sum }}
+  otelcol-mesh/config: {{ print (include "mesh.configData" .) (include "mesh.spireHelper" .) | sha256sum }}
   {{- with $role.podAnnotations }}{{ toYaml . | nindent 2 }}{{ end }}
 {{- end }}
 

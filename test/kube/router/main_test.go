@@ -116,12 +116,12 @@ type replica struct {
 	fails error
 }
 
-func startReplica(t *testing.T, host string) *replica {
+func startReplica(t *testing.T, host string, options ...grpc.ServerOption) *replica {
 	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", net.JoinHostPort(host, "14317"))
 	require.NoError(t, err)
 	r := &replica{
-		host: host, server: grpc.NewServer(), spans: map[string]string{}, points: map[string]int{}, records: map[string]int{},
+		host: host, server: grpc.NewServer(options...), spans: map[string]string{}, points: map[string]int{}, records: map[string]int{},
 		inventory: map[string][]uint64{}, joined: map[string]time.Time{},
 	}
 	ptraceotlp.RegisterGRPCServer(r.server, &traceServer{r: r})

@@ -9,9 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/goccy/go-yaml"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -67,6 +69,64 @@ func TestWhatReplicasRefuse(t *testing.T) {
 	a, _ := ends(one, 0, 100)
 	b, _ := ends(two, 0, 100)
 	assert.Equal(t, 100, a[1]+b[1])
+}
+
+// TestInventoriesDoNotWaitForOneReplica: which replica a cluster's log records are routed to does not matter for its inventory.
+// When it is dead the others have the inventory and the sender is told so, although log records wait for it.
+func TestInventoriesDoNotWaitForOneReplica(t *testing.T) {
+	one, two := startReplica(t, "127.12.2.9"), startReplica(t, "127.12.2.10")
+	p := start(t, "127.12.2.8", []string{"../../../distribution/examples/router-static.yaml", "yaml:{exporters: {inventory_broadcast: {give_up_after: 1s}}}"},
+		"MESH_HUB_REPLICAS=[127.12.2.9:14317, 127.12.2.10:14317]")
+	conn := p.dial(t)
+	two.stop()
+	for i := range 12 {
+		cluster := fmt.Sprintf("cluster-%d", i)
+		deliver(t, conn, inventoryOf(cluster, 1))
+		assert.Equal(t, []uint64{1}, one.sequences(cluster))
+	}
+	mixed := records(50)
+	inventoryOf("west", 1).ResourceLogs().MoveAndAppendTo(mixed.ResourceLogs())
+	require.Error(t, export(t, conn, mixed), "nobody has the records of the replica that is gone")
+	assert.Equal(t, []uint64{1}, one.sequences("west"), "the inventory did not wait for them")
+	_, texts := spread([]*replica{one}, func(r *replica) map[string]int { return r.records })
+	assert.Positive(t, texts)
+}
+
+// TestPartsThatAreLargerThanTheWhole: load_balancing gives each scope's spans their resource anew. What a replica takes at most is
+// hub-routed.yaml's.
+func TestPartsThatAreLargerThanTheWhole(t *testing.T) {
+	raw, err := os.ReadFile("../../../distribution/examples/hub-routed.yaml")
+	require.NoError(t, err)
+	var routed struct {
+		Extensions struct {
+			Limits struct {
+				Request struct {
+					MaxBytes int `yaml:"max_bytes"`
+				}
+			} `yaml:"request_limits"`
+		}
+		Receivers struct {
+			OTLP struct {
+				Protocols struct {
+					GRPC struct {
+						MiB int `yaml:"max_recv_msg_size_mib"`
+					}
+				}
+			} `yaml:"otlp"`
+		}
+	}
+	require.NoError(t, yaml.Unmarshal(raw, &routed))
+	most := routed.Receivers.OTLP.Protocols.GRPC.MiB << 20
+	require.Equal(t, routed.Extensions.Limits.Request.MaxBytes, most)
+	one := startReplica(t, "127.12.2.12", grpc.MaxRecvMsgSize(most))
+	two := startReplica(t, "127.12.2.13", grpc.MaxRecvMsgSize(most))
+	p := start(t, "127.12.2.11", []string{"../../../distribution/examples/router-static.yaml"},
+		"MESH_HUB_REPLICAS=[127.12.2.12:14317, 127.12.2.13:14317]")
+	td, calls := small()
+	require.NoError(t, export(t, p.dial(t), td))
+	a, _ := ends(one, 0, calls)
+	b, _ := ends(two, 0, calls)
+	assert.Equal(t, calls, a[1]+b[1])
 }
 
 // slice plays the EndpointSlice controller.
