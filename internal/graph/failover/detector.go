@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package failover
+
+import (
+	"cmp"
+	"maps"
+	"math"
+	"slices"
+	"time"
+)
+
+// Detector watches pairs of calling region and service. It is not for use by several goroutines at once.
+type Detector struct {
+	config   Config
+	pairs    map[pairKey]*pair
+	services map[Service]*service
+	// rollouts are when a deployment of a service in a place was last under way.
+	rollouts map[rollout]time.Time
+	// refused counts intervals of pairs that the ceiling had no room for.
+	refused uint64
+}
+
+type pairKey struct {
+	from    string
+	service Service
+}
+
+type rollout struct {
+	service Service
+	place   Place
+}
+
+// pair is a calling region and a service.
+type pair struct {
+	masses    []mass
+	steps     int
+	deviation float64
+	// failedRate and flaggedRate are how many requests usually fail, or have a flag.
+	failedRate, flaggedRate float64
+	// window are the latest intervals, as many as are needed for a judgment.
+	window   []*tally
+	evidence []Evidence
+	active   *Event
+	// first and last are when there were calls, learned is when the baseline was last changed. suspect and suspected are
+	// when a shift without evidence was first and last seen, back since when the calls of a shift are back.
+	first, last, learned, suspect, suspected, back time.Time
+}
+
+// service is what is known of a service over all of its callers.
+type service struct {
+	versions    []version
+	first, last time.Time
+}
+
+type version struct {
+	Name   string    `json:"name"`
+	First  time.Time `json:"first"`
+	Places []Place   `json:"places"`
+}
+
+// New returns a detector that has seen nothing.
+func New(config Config) (*Detector, error) {
+	if err := config.Validate(); err != nil {
+		return nil, err
+	}
+	return &Detector{config: config, pairs: map[pairKey]*pair{}, services: map[Service]*service{}, rollouts: map[rollout]time.Time{}}, nil
+}
+
+// Pairs is how many pairs of calling region and service are watched, refused how many intervals of pairs were not, because
+// of Config.MaxPairs.
+func (d *Detector) Pairs() (watched int, refused uint64) { return len(d.pairs), d.refused }
+
+// Active returns the shifts that last, sorted by service and calling region.
+func (d *Detector) Active() []Event {
+	var events []Event
+	for _, k := range d.sorted() {
+		if p := d.pairs[k]; p.active != nil {
+			events = append(events, p.active.copy())
+		}
+	}
+	return events
+}
+
+func (e *Event) copy() Event {
+	c := *e
+	c.Callers, c.Evidence = slices.Clone(e.Callers), slices.Clone(e.Evidence)
+	return c
+}
+
+func (d *Detector) sorted() []pairKey {
+	return slices.SortedFunc(maps.Keys(d.pairs), func(a, b pairKey) int {
+		return cmp.Or(cmp.Compare(a.service.Namespace, b.service.Namespace), cmp.Compare(a.service.Name, b.service.Name),
+			cmp.Compare(a.from, b.from))
+	})
+}
+
+// Step judges an interval and returns what began, changed and ended in it.
+func (d *Detector) Step(o *Observation) []Event {
+	tallies := map[pairKey]*tally{}
+	for i := range o.Flows {
+		f := &o.Flows[i]
+		if f.From == "" || f.Requests == 0 {
+			continue
+		}
+		k := pairKey{f.From, f.Service}
+		t := tallies[k]
+		if t == nil {
+			if d.pairs[k] == nil {
+				if len(d.pairs) >= d.config.MaxPairs {
+					d.refused++
+					continue
+				}
+				d.pairs[k] = &pair{first: o.At, learned: o.At}
+			}
+			t = &tally{at: o.At}
+			tallies[k] = t
+		}
+		t.add(f)
+		d.see(f, o.At)
+	}
+	endpoints := map[Service][]*Endpoints{}
+	for i := range o.Endpoints {
+		e := &o.Endpoints[i]
+		endpoints[e.Service] = append(endpoints[e.Service], e)
+		if e.Rollout {
+			d.rollouts[rollout{e.Service, e.Place}] = o.At
+		}
+	}
+	var events []Event
+	for _, k := range d.sorted() {
+		j := judgment{d: d, p: d.pairs[k], key: k, at: o.At, now: tallies[k], endpoints: endpoints[k.service]}
+		events = append(events, j.run()...)
+	}
+	events = append(events, d.rescope(o.At, events)...)
+	d.expire(o.At)
+	return events
+}
+
+// see learns the versions of a service. Those of its first time are not new.
+func (d *Detector) see(f *Flow, at time.Time) {
+	s := d.services[f.Service]
+	if s == nil {
+		s = &service{first: at}
+		d.services[f.Service] = s
+	}
+	s.last = at
+	if f.To.Region == "" {
+		return
+	}
+	i := slices.IndexFunc(s.versions, func(v version) bool { return v.Name == f.Version })
+	if i < 0 {
+		if len(s.versions) >= maxVersions {
+			// The oldest one is not new any more in any case.
+			s.versions = s.versions[1:]
+		}
+		first := at
+		if at.Sub(s.first) < d.config.Learn {
+			first = time.Time{}
+		}
+		s.versions = append(s.versions, version{Name: f.Version, First: first})
+		i = len(s.versions) - 1
+	}
+	v := &s.versions[i]
+	if len(v.Places) < maxPlaces && !slices.Contains(v.Places, f.To) {
+		v.Places = append(v.Places, f.To)
+	}
+}
+
+func (d *Detector) expire(at time.Time) {
+	for k, p := range d.pairs {
+		if p.active == nil && at.Sub(p.learned) > d.config.Expire && at.Sub(p.last) > d.config.Expire {
+			delete(d.pairs, k)
+		}
+	}
+	maps.DeleteFunc(d.rollouts, func(_ rollout, last time.Time) bool { return at.Sub(last) > d.config.EndAfter })
+	for k, s := range d.services {
+		if at.Sub(s.last) > d.config.Expire {
+			delete(d.services, k)
+		}
+	}
+}
+
+// ready says whether the baseline is known well enough.
+func (p *pair) ready(at time.Time, config *Config) bool {
+	const fewest = 3
+	return p.steps >= fewest && at.Sub(p.first) >= config.Learn && len(p.masses) > 0
+}
+
+// learn moves the baseline towards what was seen. Where it is explained it moves faster.
+func (p *pair) learn(t *tally, config *Config, explained bool) {
+	life := config.HalfLife
+	if explained {
+		life /= 6
+	}
+	// A pause is not time in which anything was learned.
+	passed := min(t.at.Sub(p.learned), 5*time.Minute)
+	keep := math.Exp2(-passed.Seconds() / life.Seconds())
+	p.learned = t.at
+	if t.placed > 0 {
+		s := t.compare(p.masses, 0)
+		if p.steps > 0 && !explained {
+			p.deviation = p.deviation*0.9 + 0.1*math.Abs(s.share)*min(1, float64(t.placed)/float64(config.MinRequests))
+		}
+		kept := p.masses[:0]
+		for _, m := range p.masses {
+			if m.Mass *= keep; m.Mass > 0.01 {
+				kept = append(kept, m)
+			}
+		}
+		p.masses = kept
+		for _, c := range t.places {
+			p.weigh(c.place, float64(c.n))
+		}
+	}
+	if t.all > 0 {
+		p.steps++
+		weight := max(1/float64(p.steps), 0.05)
+		p.failedRate += (float64(t.failed)/float64(t.all) - p.failedRate) * weight
+		p.flaggedRate += (float64(t.flagged)/float64(t.all) - p.flaggedRate) * weight
+	}
+}
+
+func (p *pair) weigh(place Place, n float64) {
+	for i := range p.masses {
+		if p.masses[i].Place == place {
+			p.masses[i].Mass += n
+			return
+		}
+	}
+	if len(p.masses) < maxPlaces {
+		p.masses = append(p.masses, mass{Place: place, Mass: n})
+		slices.SortFunc(p.masses, func(a, b mass) int { return comparePlaces(a.Place, b.Place) })
+	}
+}
+
+// home is where most of the pair's calls are answered.
+func (p *pair) home() (Place, bool) {
+	if len(p.masses) == 0 {
+		return Place{}, false
+	}
+	best := slices.MaxFunc(p.masses, func(a, b mass) int { return cmp.Compare(a.Mass, b.Mass) })
+	return best.Place, best.Mass >= sum(p.masses)/2
+}
+
+// wholePart is the part of a region's services that makes it the whole region.
+const wholePart = 0.8
+
+// rescope says of each failover whether its region failed as a whole, and returns those for which that changed after their
+// start.
+func (d *Detector) rescope(at time.Time, events []Event) []Event {
+	home, moved := map[string]map[Service]bool{}, map[string]map[Service]bool{}
+	put := func(m map[string]map[Service]bool, region string, s Service) {
+		if m[region] == nil {
+			m[region] = map[Service]bool{}
+		}
+		m[region][s] = true
+	}
+	keys := d.sorted()
+	for _, k := range keys {
+		p := d.pairs[k]
+		if p.active != nil && p.active.Kind == Failover {
+			put(moved, p.active.From.Region, k.service)
+			put(home, p.active.From.Region, k.service)
+			continue
+		}
+		if place, most := p.home(); most && p.ready(at, &d.config) && at.Sub(p.last) <= 10*time.Minute {
+			put(home, place.Region, k.service)
+		}
+	}
+	var changed []Event
+	for _, k := range keys {
+		e := d.pairs[k].active
+		if e == nil || e.Kind != Failover {
+			continue
+		}
+		scope := Partial
+		if all := len(home[e.From.Region]); all > 1 && float64(len(moved[e.From.Region])) >= wholePart*float64(all) {
+			scope = Whole
+		}
+		if scope == e.Scope {
+			continue
+		}
+		e.Scope = scope
+		i := slices.IndexFunc(events, func(o Event) bool {
+			return o.Phase == Started && o.Kind == e.Kind && o.Service == e.Service && o.Caller == e.Caller
+		})
+		if i >= 0 {
+			events[i].Scope = scope
+			continue
+		}
+		u := e.copy()
+		u.Phase = Updated
+		changed = append(changed, u)
+	}
+	return changed
+}

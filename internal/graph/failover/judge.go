@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package failover
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+)
+
+// judgment is one pair in one interval.
+type judgment struct {
+	d         *Detector
+	p         *pair
+	key       pairKey
+	at        time.Time
+	now       *tally
+	endpoints []*Endpoints
+}
+
+func (j *judgment) run() []Event {
+	p, c := j.p, &j.d.config
+	p.evidence = slices.DeleteFunc(p.evidence, func(e Evidence) bool { return j.at.Sub(e.At) > c.EvidenceFor })
+	if j.now != nil {
+		p.last = j.at
+		if p.ready(j.at, c) {
+			j.symptoms()
+		}
+		j.remember()
+	}
+	switch {
+	case p.active != nil:
+		return j.follow()
+	case j.now == nil:
+		return nil
+	case !p.ready(j.at, c):
+		p.learn(j.now, c, false)
+		return nil
+	default:
+		return j.watch()
+	}
+}
+
+// remember keeps as many intervals as a judgment needs.
+func (j *judgment) remember() {
+	p, c := j.p, &j.d.config
+	p.window = append(p.window, j.now)
+	var later uint64
+	from := len(p.window) - 1
+	for from > 0 && later+p.window[from].placed < c.MinRequests && len(p.window)-from < maxWindow &&
+		j.at.Sub(p.window[from-1].at) <= c.EvidenceFor {
+		later += p.window[from].placed
+		from--
+	}
+	p.window = slices.Delete(p.window, 0, from)
+}
+
+// recent is the interval, with those before it where it has few calls.
+func (j *judgment) recent() *tally {
+	t := &tally{at: j.at}
+	for _, w := range j.p.window {
+		t.merge(w)
+	}
+	return t
+}
+
+// watch looks for a shift.
+func (j *judgment) watch() []Event {
+	p, c := j.p, &j.d.config
+	t := j.recent()
+	s := t.compare(p.masses, p.deviation)
+	early := s.before < c.EarlyShare && s.share >= c.EarlyShare
+	if !s.certain || s.moved < float64(c.MinMoved) || s.share < c.MinShare && !early {
+		j.calm()
+		p.learn(j.now, c, false)
+		return nil
+	}
+	if j.explained(&s, t) {
+		p.suspect = time.Time{}
+		p.learn(j.now, c, true)
+		p.window = nil
+		return nil
+	}
+	if evidence := j.evidence(&s); len(evidence) > 0 {
+		return []Event{j.start(Failover, &s, t, evidence)}
+	}
+	if s.share < c.UnexpectedShare || t.placed < c.MinRequests {
+		j.calm()
+		p.learn(j.now, c, false)
+		return nil
+	}
+	if p.suspect.IsZero() {
+		p.suspect = j.at
+	}
+	p.suspected = j.at
+	if j.at.Sub(p.suspect) < c.Confirm {
+		return nil
+	}
+	return []Event{j.start(Unexpected, &s, t, nil)}
+}
+
+// calm forgets a suspicion that nothing confirmed for a while.
+func (j *judgment) calm() {
+	if j.at.Sub(j.p.suspected) >= j.d.config.EndAfter {
+		j.p.suspect = time.Time{}
+	}
+}
+
+func (j *judgment) start(kind Kind, s *shift, t *tally, evidence []Evidence) Event {
+	p := j.p
+	e := &Event{
+		Phase: Started, Kind: kind, Caller: j.key.from, Service: j.key.service, From: s.from, To: s.to,
+		Share: s.share, Moved: uint64(s.moved + 0.5), Callers: slices.Clone(t.count(s.to).callers),
+		Evidence: evidence, Scope: Partial, Start: j.at,
+	}
+	p.active, p.suspect, p.back = e, time.Time{}, time.Time{}
+	return e.copy()
+}
+
+// follow goes on with a shift until it ends.
+func (j *judgment) follow() []Event {
+	p, c, e := j.p, &j.d.config, j.p.active
+	switch {
+	case j.now == nil || j.now.placed == 0:
+		if j.at.Sub(p.last) > c.Silence {
+			return []Event{j.end("no_traffic")}
+		}
+		return nil
+	case j.at.Sub(e.Start) > c.Accept:
+		ended := j.end("accepted")
+		p.masses, p.steps, p.first = nil, 0, j.at
+		return []Event{ended}
+	}
+	s := j.now.compare(p.masses, p.deviation)
+	back := c.MinShare / 2
+	if e.Share < c.MinShare {
+		back = c.EarlyShare / 2
+	}
+	if !s.certain || s.share < back {
+		if p.back.IsZero() {
+			p.back = j.at
+		}
+		if j.at.Sub(p.back) >= c.EndAfter {
+			return []Event{j.end("recovered")}
+		}
+		return nil
+	}
+	p.back = time.Time{}
+	e.Moved += uint64(s.moved + 0.5)
+	e.Share = max(e.Share, s.share)
+	for _, caller := range j.now.count(s.to).callers {
+		e.Callers = insert(e.Callers, caller, MaxCallers)
+	}
+	evidence := j.evidence(&s)
+	if e.Kind == Failover {
+		for _, one := range evidence {
+			e.Evidence = keep(e.Evidence, one, false)
+		}
+		return nil
+	}
+	if len(evidence) == 0 || j.explained(&s, j.now) {
+		return nil
+	}
+	ended := j.end("evidence_found")
+	p.window = []*tally{j.now}
+	return []Event{ended, j.start(Failover, &s, j.now, evidence)}
+}
+
+func (j *judgment) end(reason string) Event {
+	p := j.p
+	e := p.active
+	p.active, p.window, p.evidence, p.back = nil, nil, nil, time.Time{}
+	p.learned = j.at
+	e.Phase, e.End, e.Reason = Ended, j.at, reason
+	return e.copy()
+}
+
+// at returns what is known of the endpoints in a place.
+func (j *judgment) endpointsAt(place Place) *Endpoints {
+	for _, e := range j.endpoints {
+		if e.Place == place {
+			return e
+		}
+	}
+	return nil
+}
+
+// symptoms notes flags and errors that are more than usual, whether or not anything moves: they come before it.
+func (j *judgment) symptoms() {
+	t, p := j.now, j.p
+	if t.flagged >= 3 && unusual(t.flagged, p.flaggedRate, t.all) {
+		p.evidence = keep(p.evidence, Evidence{
+			Kind: "response_flags", At: j.at,
+			Detail: fmt.Sprintf("%d of %d requests had %s", t.flagged, t.all, strings.Join(t.flags, ",")),
+		}, true)
+	}
+	if t.failed >= 3 && unusual(t.failed, p.failedRate, t.all) {
+		p.evidence = keep(p.evidence, Evidence{
+			Kind: "errors_before", At: j.at, Detail: fmt.Sprintf("%d of %d requests failed", t.failed, t.all),
+		}, true)
+	}
+}
+
+// unusual says whether more happened than usually does, by a chance of less than one in 100 000. What never happened is taken
+// to happen once in 2000.
+func unusual(n uint64, rate float64, all uint64) bool {
+	usual := max(rate, 0.0005) * float64(all)
+	return float64(n) >= 2*usual && tail(n, usual) < 1e-5
+}
+
+// tail is the chance that n or more of something happen that happens usual times: that of the Poisson distribution, and of
+// the normal one where that is as good.
+func tail(n uint64, usual float64) float64 {
+	if usual > 200 {
+		return 0.5 * math.Erfc((float64(n)-usual)/math.Sqrt(2*usual))
+	}
+	term := math.Exp(-usual)
+	rest := 1.0
+	for k := range n {
+		rest -= term
+		if term *= usual / float64(k+1); rest < 1e-9 {
+			return 0
+		}
+	}
+	return rest
+}
+
+// keep adds evidence of a kind, in the place of older evidence of that kind if it is to be renewed.
+func keep(list []Evidence, e Evidence, renew bool) []Evidence {
+	for i := range list {
+		if list[i].Kind == e.Kind {
+			if renew {
+				list[i] = e
+			}
+			return list
+		}
+	}
+	return append(list, e)
+}
+
+// broken says whether the inventory, or outlier detection, says that a place fails.
+func (j *judgment) broken(place Place) []Evidence {
+	e := j.endpointsAt(place)
+	if e == nil || e.Desired == 0 {
+		return nil
+	}
+	var found []Evidence
+	add := func(kind, format string, args ...any) {
+		found = append(found, Evidence{Kind: kind, At: j.at, Detail: fmt.Sprintf(format, args...)})
+	}
+	should := max(e.Total, e.Desired)
+	switch {
+	case e.Total == 0 && e.Desired > 0:
+		add("endpoints_gone", "no endpoint is left in %s, %s; there should be %d", place.Region, place.Cluster, e.Desired)
+	case e.Total > 0 && e.Healthy == 0:
+		add("endpoints_unhealthy", "none of %d endpoints in %s, %s is ready", e.Total, place.Region, place.Cluster)
+	case e.Total > 0 && e.Healthy < should && !j.rolling(place):
+		add("endpoints_unhealthy", "%d of %d endpoints in %s, %s are ready", e.Healthy, should, place.Region, place.Cluster)
+	}
+	if e.Ejected > 0 {
+		add("outlier_ejections", "outlier detection took out %d endpoints in %s, %s", e.Ejected, place.Region, place.Cluster)
+	}
+	return found
+}
+
+// evidence is all that says that the place which lost calls failed.
+func (j *judgment) evidence(s *shift) []Evidence {
+	found := j.broken(s.from)
+	for _, e := range j.p.evidence {
+		found = keep(found, e, false)
+	}
+	slices.SortFunc(found, func(a, b Evidence) int { return strings.Compare(a.Kind, b.Kind) })
+	return found
+}
+
+// explained says whether the calls moved because somebody meant them to.
+func (j *judgment) explained(s *shift, t *tally) bool {
+	if s.to.Region == j.key.from && s.from.Region != j.key.from {
+		return true // They come home.
+	}
+	symptoms := len(j.p.evidence) > 0
+	broken := len(j.broken(s.from)) > 0
+	from, to := j.endpointsAt(s.from), j.endpointsAt(s.to)
+	switch {
+	case from != nil && from.Desired == 0,
+		from != nil && from.Total == 0 && from.Desired < 0 && from.Ejected == 0 && !symptoms:
+		return true // It was scaled to zero.
+	case broken:
+		return false
+	case j.newVersion(s, t):
+		return true // A canary, or blue/green.
+	case j.rolling(s.from):
+		return !j.bad(t)
+	case symptoms:
+		return false
+	case to != nil && !to.Since.IsZero() && j.at.Sub(to.Since) <= j.d.config.NewFor:
+		return true // A new cluster.
+	}
+	return false
+}
+
+// rolling says whether a deployment is under way, or was until so shortly ago that agents may still report of it.
+func (j *judgment) rolling(place Place) bool {
+	_, ok := j.d.rollouts[rollout{j.key.service, place}]
+	return ok
+}
+
+// bad says whether more requests fail than a deployment that goes well breaks off: one in 50, and not by chance.
+func (j *judgment) bad(t *tally) bool {
+	const limit = 0.02
+	n, all := float64(max(t.failed, t.flagged)), float64(t.all)
+	return beyondChance(n-limit*all, limit, all)
+}
+
+// newVersion says whether the calls went to a version that is new, and that the place which lost them does not have.
+func (j *judgment) newVersion(s *shift, t *tally) bool {
+	const most = 0.8
+	known := j.d.services[j.key.service]
+	to := t.count(s.to)
+	if known == nil || to.n == 0 {
+		return false
+	}
+	var fresh uint64
+	for _, c := range to.versions {
+		i := slices.IndexFunc(known.versions, func(v version) bool { return v.Name == c.version })
+		if i < 0 {
+			continue
+		}
+		v := &known.versions[i]
+		if !v.First.IsZero() && j.at.Sub(v.First) <= j.d.config.NewFor && !slices.Contains(v.Places, s.from) {
+			fresh += c.n
+		}
+	}
+	return float64(fresh) >= most*float64(to.n)
+}

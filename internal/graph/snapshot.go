@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package graph
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/otelcol-mesh/otelcol-mesh/internal/graph/exphist"
+)
+
+// Snapshot is the graph at the end of an interval. Nobody changes it.
+type Snapshot struct {
+	// Sequence counts the intervals, across restarts.
+	Sequence uint64
+	// Start and End are the interval that was closed.
+	Start, End time.Time
+	// Edges are sorted by caller, callee and protocol. Edges on which nothing happened in the interval are among them.
+	Edges []Edge
+	Stats Stats
+}
+
+// Stats say how full the graph is and what it could not take as it came. All but Edges, OverflowEdges and MaxEdges count
+// since the process began.
+type Stats struct {
+	Edges         int `json:"edges"`
+	OverflowEdges int `json:"overflow_edges"`
+	MaxEdges      int `json:"max_edges"`
+	// Points are the points that were added.
+	Points uint64 `json:"points"`
+	// OverflowedPoints went to an overflow edge because of the ceiling.
+	OverflowedPoints uint64 `json:"overflowed_points"`
+	// RefusedLatencies are latencies that could not be read; their requests were counted.
+	RefusedLatencies uint64 `json:"refused_latencies"`
+	// RefusedPoints had a reporter that is none.
+	RefusedPoints uint64 `json:"refused_points"`
+	// TextsCut are names that were longer than [MaxText].
+	TextsCut uint64 `json:"texts_cut"`
+	// FlagsOther are response flags that count as "other": too many different ones on an edge, or too long.
+	FlagsOther uint64 `json:"flags_other"`
+	// Expired are edges that were dropped after a time without reports.
+	Expired uint64 `json:"expired_edges"`
+}
+
+// Stats returns what is true now.
+func (g *Graph) Stats() Stats {
+	return Stats{
+		Edges: int(g.edges.Load()), OverflowEdges: int(g.overflow.Load()), MaxEdges: g.config.MaxEdges,
+		Points: g.stats.points.Load(), OverflowedPoints: g.stats.overflowed.Load(),
+		RefusedLatencies: g.stats.refused.Load(), RefusedPoints: g.stats.unknownReporter.Load(),
+		TextsCut: g.stats.textsCut.Load(), FlagsOther: g.stats.flagsOther.Load(), Expired: g.stats.expired.Load(),
+	}
+}
+
+// Edge is an edge in a [Snapshot].
+type Edge struct {
+	*Key
+	// Interval is what happened in the interval, Total since First.
+	Interval, Total Counts
+	// Latency is that of the requests that arrived, by who measured it; nil where a reporter told none. A caller's proxy
+	// measures the way there and back too.
+	Latency [reporterCount]*exphist.Histogram
+	// Flags are the response flags of the interval. Caller and callee tell different ones of one request, so they are not
+	// added up over reporters.
+	Flags []Flag
+	// Reporters ever heard of, in the order of [Reporter]; Heard in this interval.
+	Reporters, Heard []Reporter
+	// OpenConnections are connections that were opened and not closed since First.
+	OpenConnections uint64
+	Exemplars       []Exemplar
+	First, Last     time.Time
+}
+
+// Flag is how many requests of a reporter had a response flag.
+type Flag struct {
+	Reporter Reporter
+	Flag     string
+	Requests uint64
+}
+
+// Counts are what happened on an edge, each request once.
+type Counts struct {
+	// Classes are the requests by how they ended, those that never reached the callee included.
+	Classes [ClassCount]uint64
+	// NeverReached are those that the caller's proxy answered by itself: no healthy host, no route and so on.
+	NeverReached uint64
+	// RequestBytes went from caller to callee, ResponseBytes back.
+	RequestBytes, ResponseBytes uint64
+	// Opened, Closed and Failed are TCP connections.
+	Opened, Closed, Failed uint64
+	// MutualTLS and Plaintext are requests and connections of which it is known.
+	MutualTLS, Plaintext uint64
+}
+
+// Requests is the number of requests.
+func (c *Counts) Requests() uint64 {
+	var n uint64
+	for _, v := range c.Classes {
+		n = plus(n, v)
+	}
+	return n
+}
+
+// Errors is the number of requests of a class that [Class.Failed].
+func (c *Counts) Errors() uint64 {
+	var n uint64
+	for class, v := range c.Classes {
+		if Class(class).Failed() {
+			n = plus(n, v)
+		}
+	}
+	return n
+}
+
+// MutualShare is the part of what is known to be one or the other that was mutual TLS, from 0 to 1; known is false where
+// nothing is known.
+func (c *Counts) MutualShare() (share float64, known bool) {
+	all := float64(c.MutualTLS) + float64(c.Plaintext)
+	if all == 0 {
+		return 0, false
+	}
+	return float64(c.MutualTLS) / all, true
+}
+
+// Add adds what happened on another edge, or in another interval.
+func (c *Counts) Add(o *Counts) {
+	for i, v := range o.Classes {
+		c.Classes[i] = plus(c.Classes[i], v)
+	}
+	for _, f := range [...]struct{ to, from *uint64 }{
+		{&c.NeverReached, &o.NeverReached},
+		{&c.RequestBytes, &o.RequestBytes},
+		{&c.ResponseBytes, &o.ResponseBytes},
+		{&c.Opened, &o.Opened},
+		{&c.Closed, &o.Closed},
+		{&c.Failed, &o.Failed},
+		{&c.MutualTLS, &o.MutualTLS},
+		{&c.Plaintext, &o.Plaintext},
+	} {
+		*f.to = plus(*f.to, *f.from)
+	}
+}
+
+// public puts together what arrived and what never did.
+func (c *counts) public(never *[ClassCount]uint64) Counts {
+	p := Counts{
+		RequestBytes: c[requestBytes], ResponseBytes: c[responseBytes],
+		Opened: c[opened], Closed: c[closed], Failed: c[failed], MutualTLS: c[mutual], Plaintext: c[plain],
+	}
+	for i := range p.Classes {
+		p.Classes[i] = plus(c[i], never[i])
+		p.NeverReached = plus(p.NeverReached, never[i])
+	}
+	return p
+}
+
+// publish makes the record of the interval and begins the next one. before is what was counted until the last one.
+func (e *edge) publish(before *counts, now int64, settle int) Edge {
+	e.grow(now, settle)
+	interval, never := e.counted, e.never
+	for i := range interval {
+		interval[i] = minus(interval[i], before[i])
+	}
+	for i := range never {
+		never[i] = minus(never[i], e.neverBefore[i])
+	}
+	e.neverBefore = e.never
+	out := Edge{
+		Key: &e.key, Interval: interval.public(&never), Total: e.counted.public(&e.never),
+		OpenConnections: minus(e.counted[opened], e.counted[closed]),
+		Exemplars:       e.exemplars,
+		First:           time.Unix(e.first, 0).UTC(), Last: time.Unix(e.last, 0).UTC(),
+	}
+	e.exemplars = nil
+	for r, s := range e.sides {
+		if s == nil || !s.heard {
+			continue
+		}
+		out.Reporters = append(out.Reporters, Reporter(r))
+		if s.spoke {
+			out.Heard = append(out.Heard, Reporter(r))
+			s.spoke = false
+		}
+		out.Latency[r], s.latency = s.latency, nil
+		for _, f := range s.flags {
+			out.Flags = append(out.Flags, Flag{Reporter: Reporter(r), Flag: f.flag, Requests: f.n})
+		}
+		s.flags = nil
+	}
+	slices.SortFunc(out.Flags, func(a, b Flag) int {
+		return cmp.Or(cmp.Compare(a.Reporter, b.Reporter), cmp.Compare(a.Flag, b.Flag))
+	})
+	return out
+}
+
+// grow counts the intervals that the edge lived, and those in which it was quiet.
+func (e *edge) grow(now int64, settle int) {
+	if e.age < 255 {
+		e.age++
+	}
+	if slices.ContainsFunc(e.sides[:], func(s *side) bool { return s != nil && s.spoke }) {
+		e.quiet, e.last = 0, now
+		return
+	}
+	if e.quiet < 255 {
+		e.quiet++
+	}
+	if int(e.quiet) == 2*settle+1 {
+		e.level()
+	}
+}
