@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package meshmetricsprocessor
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/confmap"
+)
+
+// Config is the configuration of the mesh_metrics processor.
+type Config struct {
+	// Interval is how often what was added up goes on; from 1s to 1h. Default 1m.
+	Interval time.Duration `mapstructure:"interval"`
+	// MaxStaleness is how long a series without a point is remembered; at least Interval, at most 24h. Default 1h.
+	MaxStaleness time.Duration `mapstructure:"max_staleness"`
+	// MaxSeries is how many series are written with all labels that are kept; at least 1. What is beyond goes to series
+	// with otel.metric.overflow. Default 20000.
+	MaxSeries int `mapstructure:"max_series"`
+	// MaxOverflowSeries is how many series with otel.metric.overflow keep the labels of the topology, and how many metrics
+	// have one without; at least 1. Default 2000.
+	MaxOverflowSeries int `mapstructure:"max_overflow_series"`
+	// MaxStateMiB is the ceiling of all that is remembered, as estimated; from 1 to 65536. Default 128.
+	MaxStateMiB int `mapstructure:"max_state_mib"`
+	// MaxSeriesPerProcess is how many series of one process are remembered; at least 1. Default 50000.
+	MaxSeriesPerProcess int `mapstructure:"max_series_per_process"`
+	// MaxPointsPerRequest is how many points go to the next component at a time; at least 1. Default 5000.
+	MaxPointsPerRequest int `mapstructure:"max_points_per_request"`
+	// ResourceAttributes are those that stay; one that ends with * stands for all that begin so. Default: cluster,
+	// namespace, workload, version, region and zone, and no pod.
+	ResourceAttributes []string `mapstructure:"resource_attributes"`
+	// TopologyAttributes are those of points that stay on an overflow series. Default: both ends down to workload and
+	// service, locality, direction and reporter.
+	TopologyAttributes []string `mapstructure:"topology_attributes"`
+	// Drop names metrics to drop, after it was read from them when a process began; * as above. Default none.
+	Drop []string `mapstructure:"drop"`
+	// Metrics says which metrics are handled; the first entry that fits counts. Others pass. Default: Istio's and those of
+	// Envoy about upstream clusters.
+	Metrics []MetricsConfig `mapstructure:"metrics"`
+
+	// prevent unkeyed literal initialization
+	_ struct{}
+}
+
+// MetricsConfig says which attributes of some metrics stay.
+type MetricsConfig struct {
+	// Names are the metrics' names; one that ends with * stands for all that begin so.
+	Names []string `mapstructure:"names"`
+	// Attributes are the attributes of points that stay; * as above. Points that differ in others become one.
+	Attributes []string `mapstructure:"attributes"`
+	// Buckets of histograms: keep, or drop to leave count and sum. Default keep.
+	Buckets string `mapstructure:"buckets"`
+
+	// prevent unkeyed literal initialization
+	_ struct{}
+}
+
+var (
+	_ component.Config  = (*Config)(nil)
+	_ confmap.Validator = (*Config)(nil)
+)
+
+const (
+	longestInterval  = time.Hour
+	longestStaleness = 24 * time.Hour
+	mostStateMiB     = 65536
+
+	// The values of 'buckets'.
+	keepBuckets = "keep"
+	dropBuckets = "drop"
+)
+
+func createDefaultConfig() component.Config {
+	return &Config{
+		Interval: time.Minute, MaxStaleness: time.Hour,
+		MaxSeries: 20_000, MaxOverflowSeries: 2_000,
+		MaxStateMiB: 128, MaxSeriesPerProcess: 50_000, MaxPointsPerRequest: 5_000,
+		ResourceAttributes: []string{
+			"service.name", "service.namespace", "service.version",
+			"k8s.cluster.name", "k8s.namespace.name", "k8s.deployment.name", "k8s.statefulset.name", "k8s.daemonset.name",
+			"k8s.job.name", "k8s.cronjob.name",
+			"cloud.provider", "cloud.platform", "cloud.region", "cloud.availability_zone",
+		},
+		TopologyAttributes: []string{
+			"mesh.source.cluster", "mesh.source.region", "mesh.source.zone", "mesh.source.namespace", "mesh.source.workload",
+			"mesh.source.service", "mesh.destination.cluster", "mesh.destination.region", "mesh.destination.zone",
+			"mesh.destination.namespace", "mesh.destination.workload", "mesh.destination.service",
+			"mesh.traffic.*", "mesh.resolution.*", "mesh.tls", "reporter",
+		},
+		Metrics: defaultMetrics(),
+	}
+}
+
+func defaultMetrics() []MetricsConfig {
+	return []MetricsConfig{
+		{
+			Names: []string{
+				"istio_requests_total", "istiocustom.istio_requests_total", "istio_request_duration_milliseconds*",
+				"istiocustom.istio_request_duration_milliseconds*",
+			},
+			Attributes: []string{
+				"mesh.*", "reporter", "request_protocol", "response_code", "grpc_response_status", "response_flags",
+				"destination_service", "destination_service_name", "destination_service_namespace",
+			},
+		},
+		{
+			// What counts of sizes are the sums, and a histogram's bytes are its buckets.
+			Names: []string{
+				"istio_request_bytes*", "istio_response_bytes*", "istiocustom.istio_request_bytes*", "istiocustom.istio_response_bytes*",
+			},
+			Attributes: []string{
+				"mesh.*", "reporter", "request_protocol",
+				"destination_service", "destination_service_name", "destination_service_namespace",
+			},
+			Buckets: dropBuckets,
+		},
+		{
+			Names: []string{"istio_*", "istiocustom.istio_*"},
+			Attributes: []string{
+				"mesh.*", "reporter", "request_protocol", "response_flags",
+				"destination_service", "destination_service_name", "destination_service_namespace",
+			},
+		},
+		{
+			Names: []string{"envoy_cluster_*", "cluster.*"},
+			Attributes: []string{
+				"mesh.*", "cluster_name", "envoy_cluster_name", "envoy.cluster.name", "response_code_class", "response_code",
+				"envoy_response_code_class", "envoy_response_code", "envoy.response_code_class", "envoy.response_code",
+				"envoy.zone.source", "envoy.zone.destination",
+			},
+		},
+	}
+}
+
+// Validate checks the configuration.
+func (c *Config) Validate() error {
+	var errs []error
+	if c.Interval < time.Second || c.Interval > longestInterval {
+		errs = append(errs, fmt.Errorf("'interval' is %v: write a time from 1s to %v", c.Interval, longestInterval))
+	}
+	if c.MaxStaleness < c.Interval || c.MaxStaleness > longestStaleness {
+		errs = append(errs, fmt.Errorf("'max_staleness' is %v: write a time from 'interval', %v, to %v", c.MaxStaleness, c.Interval, longestStaleness))
+	}
+	for _, ceiling := range []struct {
+		key   string
+		value int
+	}{
+		{"max_series", c.MaxSeries},
+		{"max_overflow_series", c.MaxOverflowSeries},
+		{"max_series_per_process", c.MaxSeriesPerProcess},
+		{"max_points_per_request", c.MaxPointsPerRequest},
+	} {
+		if ceiling.value < 1 {
+			errs = append(errs, fmt.Errorf("'%s' is %d: write at least 1", ceiling.key, ceiling.value))
+		}
+	}
+	if c.MaxStateMiB < 1 || c.MaxStateMiB > mostStateMiB {
+		errs = append(errs, fmt.Errorf("'max_state_mib' is %d: write 1 to %d", c.MaxStateMiB, mostStateMiB))
+	}
+	errs = append(errs, checkNames("resource_attributes", c.ResourceAttributes),
+		checkNames("topology_attributes", c.TopologyAttributes), checkNames("drop", c.Drop))
+	for i, m := range c.Metrics {
+		key := fmt.Sprintf("metrics[%d]::", i)
+		if len(m.Names) == 0 {
+			errs = append(errs, fmt.Errorf("'%snames' is empty: write the names of metrics, such as istio_requests_total or istio_*", key))
+		}
+		if m.Buckets != "" && m.Buckets != keepBuckets && m.Buckets != dropBuckets {
+			errs = append(errs, fmt.Errorf("'%sbuckets' is %q: write keep, or drop to leave count and sum of histograms", key, m.Buckets))
+		}
+		errs = append(errs, checkNames(key+"names", m.Names), checkNames(key+"attributes", m.Attributes))
+	}
+	if len(c.Metrics) == 0 && len(c.Drop) == 0 {
+		errs = append(errs, errors.New("'metrics' is empty: name what to handle, such as istio_*, or leave the key out"))
+	}
+	return errors.Join(errs...)
+}
+
+// checkNames says whether a star is anywhere but at the end.
+func checkNames(key string, names []string) error {
+	for _, name := range names {
+		if name == "" || strings.Contains(strings.TrimSuffix(name, "*"), "*") {
+			return fmt.Errorf("'%s' has %q: write a name, or the beginning of names and * at the end", key, name)
+		}
+	}
+	return nil
+}

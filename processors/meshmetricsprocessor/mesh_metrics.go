@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package meshmetricsprocessor
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.opentelemetry.io/collector/processor"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.uber.org/zap"
+
+	"github.com/otelcol-mesh/otelcol-mesh/processors/meshmetricsprocessor/internal/metadata"
+	"github.com/otelcol-mesh/otelcol-mesh/processors/meshmetricsprocessor/internal/series"
+)
+
+var levelNames = [series.Levels]string{"full", "topology", "total"}
+
+type meshMetrics struct {
+	config    *Config
+	next      consumer.Metrics
+	logger    *zap.Logger
+	telemetry *metadata.TelemetryBuilder
+	rules     *rules
+	resources names
+	seeds     *seeds
+	store     *series.Store
+	labels    resourceLabels
+	order     atomic.Int64
+	outcomes  [series.Outcomes]metric.MeasurementOption
+	levels    [series.Levels]metric.MeasurementOption
+	now       func() time.Time
+
+	flushing      sync.Mutex
+	warn          warnings
+	stop, stopped chan struct{}
+}
+
+var _ processor.Metrics = (*meshMetrics)(nil)
+
+func newMeshMetrics(set processor.Settings, config *Config, next consumer.Metrics) (*meshMetrics, error) {
+	telemetry, err := metadata.NewTelemetryBuilder(set.TelemetrySettings)
+	if err != nil {
+		return nil, err
+	}
+	p := &meshMetrics{
+		config: config, next: next, logger: set.Logger, telemetry: telemetry, rules: newRules(config),
+		resources: newNames(config.ResourceAttributes), seeds: newSeeds(), now: time.Now,
+	}
+	for o, name := range series.Names {
+		word := "outcome"
+		if series.Outcome(o).Dropped() {
+			word = "reason"
+		}
+		p.outcomes[o] = metric.WithAttributeSet(attribute.NewSet(attribute.String(word, name)))
+	}
+	for l, name := range levelNames {
+		p.levels[l] = metric.WithAttributeSet(attribute.NewSet(attribute.String("level", name)))
+	}
+	p.open()
+	return p, nil
+}
+
+// open begins to watch, now.
+func (p *meshMetrics) open() {
+	intervals := (p.config.MaxStaleness + p.config.Interval - 1) / p.config.Interval
+	p.store = series.NewStore(series.Limits{
+		Outputs:     [series.Levels]int{p.config.MaxSeries, p.config.MaxOverflowSeries, p.config.MaxOverflowSeries},
+		Bytes:       int64(p.config.MaxStateMiB) << 20,
+		PerInstance: p.config.MaxSeriesPerProcess,
+		Staleness:   uint32(intervals),
+		Late:        p.config.MaxStaleness.Nanoseconds(),
+	}, p.now().UnixNano())
+}
+
+// Capabilities says that metrics are changed and moved.
+func (*meshMetrics) Capabilities() consumer.Capabilities {
+	return consumer.Capabilities{MutatesData: true}
+}
+
+// Start begins to watch.
+func (p *meshMetrics) Start(ctx context.Context, _ component.Host) error {
+	p.open()
+	if err := p.observe(); err != nil {
+		return err
+	}
+	p.stop, p.stopped = make(chan struct{}), make(chan struct{})
+	go p.run(context.WithoutCancel(ctx))
+	return nil
+}
+
+func (p *meshMetrics) run(ctx context.Context) {
+	defer close(p.stopped)
+	ticker := time.NewTicker(p.config.Interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			p.flush(ctx)
+		case <-p.stop:
+			return
+		}
+	}
+}
+
+// Shutdown hands on what was added up. What is refused until the context ends, or for five seconds, is lost and counted.
+func (p *meshMetrics) Shutdown(ctx context.Context) error {
+	defer p.telemetry.Shutdown()
+	if p.stop == nil {
+		return nil
+	}
+	close(p.stop)
+	<-p.stopped
+	p.stop = nil
+	ctx, cancel := context.WithTimeout(ctx, lastTry)
+	defer cancel()
+	for {
+		refused := p.flush(ctx)
+		if refused == 0 {
+			return nil
+		}
+		retry := time.NewTimer(lastPause)
+		select {
+		case <-retry.C:
+		case <-ctx.Done():
+			retry.Stop()
+			p.telemetry.ProcessorMeshMetricsLostPoints.Add(context.WithoutCancel(ctx), int64(refused))
+			return fmt.Errorf("%d points of metrics are lost: the next component refused them until the end", refused)
+		}
+	}
+}
+
+const (
+	lastTry   = 5 * time.Second
+	lastPause = 100 * time.Millisecond
+)
+
+func (p *meshMetrics) observe() error {
+	if err := p.telemetry.RegisterProcessorMeshMetricsInputSeriesCallback(func(_ context.Context, o metric.Int64Observer) error {
+		o.Observe(p.store.Series())
+		return nil
+	}); err != nil {
+		return fmt.Errorf("registering the processor's metrics: %w", err)
+	}
+	if err := p.telemetry.RegisterProcessorMeshMetricsStateBytesCallback(func(_ context.Context, o metric.Int64Observer) error {
+		o.Observe(p.store.Bytes())
+		return nil
+	}); err != nil {
+		return fmt.Errorf("registering the processor's metrics: %w", err)
+	}
+	if err := p.telemetry.RegisterProcessorMeshMetricsOutputSeriesCallback(func(_ context.Context, o metric.Int64Observer) error {
+		for l := range series.Levels {
+			o.Observe(p.store.Table.Count(l), p.levels[l])
+		}
+		return nil
+	}); err != nil {
+		return fmt.Errorf("registering the processor's metrics: %w", err)
+	}
+	return nil
+}
+
+// ConsumeMetrics adds up the metrics that are handled and hands on the others. These go first. If they are refused, the
+// sender has the whole batch and may send it again, or not: so of what is handled, only cumulative points are added up,
+// which count nothing when they come a second time.
+func (p *meshMetrics) ConsumeMetrics(ctx context.Context, md pmetric.Metrics) error {
+	b := batch{meshMetrics: p}
+	rest, handled := b.split(md)
+	var err error
+	if rest.ResourceMetrics().Len() > 0 || !handled {
+		err = p.next.ConsumeMetrics(ctx, rest)
+		b.refused = err != nil
+	}
+	if handled {
+		b.now = p.now().UnixNano()
+		i := 0
+		for _, rm := range md.ResourceMetrics().All() {
+			b.resource(rm, b.visitors[i])
+			i++
+		}
+		b.count(ctx)
+	}
+	return err
+}
