@@ -217,22 +217,13 @@ func TestConcurrent(t *testing.T) {
 	require.NoError(t, err)
 	config := createDefaultConfig().(*Config)
 	config.MaxSeries = 5
+	// Staleness counts flushes, and here are 160 of them: no series may be forgotten meanwhile.
+	config.MaxStaleness = longestStaleness
 	p, err := newMeshMetrics(processortest.NewNopSettings(metadata.Type), config, next)
 	require.NoError(t, err)
 	require.NoError(t, p.Start(t.Context(), componenttest.NewNopHost()))
 	begin := time.Now()
-	var pods, flusher sync.WaitGroup
-	stop := make(chan struct{})
-	flusher.Go(func() {
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-				p.flush(t.Context())
-			}
-		}
-	})
+	var pods sync.WaitGroup
 	for pod := range 8 {
 		pods.Go(func() {
 			for n := range 200 {
@@ -240,12 +231,13 @@ func TestConcurrent(t *testing.T) {
 				if err := p.ConsumeMetrics(t.Context(), md); err != nil {
 					t.Error(err)
 				}
+				if n%10 == pod {
+					p.flush(t.Context())
+				}
 			}
 		})
 	}
 	pods.Wait()
-	close(stop)
-	flusher.Wait()
 	require.NoError(t, p.Shutdown(t.Context()))
 	// The last value of a series is that of its last round: 200 rounds, so the first two series have 23, the others 22.
 	require.EqualValues(t, 8*(2*23+7*22), sum.Load())
