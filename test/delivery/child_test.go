@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/otelcol-mesh/otelcol-mesh/test/collectortest"
 )
 
 // childVariable makes a process of the test's own program a child: one that runs exporters as it is told on its standard
@@ -114,7 +116,7 @@ func startChild(t *testing.T) *child {
 	require.NoError(t, err)
 	c := &child{cmd: exec.Command(self, "-test.run=^$"), gone: make(chan struct{}), changed: make(chan struct{}), reports: map[string]report{}}
 	// Microsoft's variable would override every exporter of the process.
-	c.cmd.Env = append(cleanEnvironment(), childVariable+"=1")
+	c.cmd.Env = append(collectortest.Clean(os.Environ()), childVariable+"=1")
 	c.cmd.Stderr = &c.tail
 	c.in, err = c.cmd.StdinPipe()
 	require.NoError(t, err)

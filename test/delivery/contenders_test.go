@@ -4,8 +4,6 @@ package delivery
 
 import (
 	"maps"
-	"os"
-	"strings"
 
 	"github.com/open-telemetry/opentelemetry-collector-contrib/exporter/azuremonitorexporter"
 	"go.opentelemetry.io/collector/exporter"
@@ -56,16 +54,4 @@ func ourConfig(w *world) map[string]any {
 	maps.Copy(cfg, ourPauses())
 	w.addClient(cfg)
 	return cfg
-}
-
-// cleanEnvironment is the parent's without Microsoft's variable, which overrides every exporter of the process, and
-// without the settings of a role.
-func cleanEnvironment() []string {
-	var env []string
-	for _, kv := range os.Environ() {
-		if !strings.HasPrefix(kv, "MESH_") && !strings.HasPrefix(kv, "APPLICATIONINSIGHTS_") && !strings.HasPrefix(kv, "APPLICATION_INSIGHTS_") {
-			env = append(env, kv)
-		}
-	}
-	return env
 }

@@ -3,13 +3,10 @@
 package delivery
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -23,6 +20,7 @@ import (
 
 	"github.com/otelcol-mesh/otelcol-mesh/demo/supervise"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/appinsights/ingestiontest"
+	"github.com/otelcol-mesh/otelcol-mesh/test/collectortest"
 )
 
 // rig is a hub and two agents as real processes of the built distribution with the shipped configurations, and the
@@ -81,11 +79,6 @@ func (r *rig) roles() []*role { return append([]*role{r.hub}, r.agents...) }
 
 func (r *rig) start(name, host string, configs, overlays []string, env ...string) *role {
 	t := r.t
-	binary := os.Getenv("OTELCOL_MESH_BINARY")
-	if binary == "" {
-		binary = "../../build/distribution/otelcol-mesh"
-	}
-	require.FileExists(t, binary, "the distribution is not built: run 'make build'")
 	var args []string
 	for _, file := range configs {
 		args = append(args, "--config", filepath.Join("../../distribution/config", file))
@@ -101,10 +94,8 @@ func (r *rig) start(name, host string, configs, overlays []string, env ...string
 	o := &role{name: name, host: host, storage: filepath.Join(r.dir, "storage-"+name)}
 	require.NoError(t, os.MkdirAll(o.storage, 0o700))
 	o.process, err = supervise.Start(supervise.Spec{
-		Name: name, Path: binary, Args: args,
-		Env: append(append(cleanEnvironment(),
-			"MESH_LISTEN_HOST="+host, "MESH_ADMIN_HOST="+host, "MESH_DEBUG_HOST="+host,
-			"MESH_STORAGE_DIR="+o.storage, "MESH_TOPOLOGY_FILE="+topology), env...),
+		Name: name, Path: collectortest.Binary(t), Args: args,
+		Env:     append(collectortest.Environment(collectortest.Clean(os.Environ()), host, o.storage, "MESH_TOPOLOGY_FILE="+topology), env...),
 		LogFile: filepath.Join(r.dir, name+".log"),
 		Log:     slog.New(slog.DiscardHandler),
 	})
@@ -122,16 +113,7 @@ func (r *rig) start(name, host string, configs, overlays []string, env ...string
 
 // log returns the end of the log of a role.
 func (r *rig) log(o *role) string {
-	raw, err := os.ReadFile(filepath.Join(r.dir, o.name+".log"))
-	if err != nil {
-		return err.Error()
-	}
-	lines := strings.Split(strings.TrimSpace(string(raw)), "\n")
-	lines = lines[max(0, len(lines)-10):]
-	for i, line := range lines {
-		lines[i] = line[:min(len(line), 300)]
-	}
-	return "the last lines of " + o.name + ":\n" + strings.Join(lines, "\n")
+	return "the last lines of " + o.name + ":\n" + collectortest.Tail(filepath.Join(r.dir, o.name+".log"), 10, nil)
 }
 
 // ready returns when the health check answers.
@@ -150,51 +132,15 @@ func (o *role) kill() error {
 func (o *role) get(ctx context.Context, port, path string, use func(line string)) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(o.host, port)+path, http.NoBody)
-	if err != nil {
-		return err
-	}
-	request.Close = true
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers %s", o.name, response.Status)
-	}
-	lines := bufio.NewScanner(response.Body)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		if use != nil {
-			use(lines.Text())
-		}
-	}
-	return lines.Err()
+	return collectortest.Get(ctx, o.host, port, path, use)
 }
 
 // metric returns the sum of a metric of the collector's own over all labels that contain each of the given texts, and
 // false if there is none. The name may lack the suffix that tells unit and type.
 func (o *role) metric(ctx context.Context, name string, labels ...string) (float64, bool) {
-	sum, found := 0.0, false
-	err := o.get(ctx, "8888", "/metrics", func(line string) {
-		series, value, ok := strings.Cut(line, " ")
-		if i := strings.LastIndexByte(line, '}'); i >= 0 {
-			series, value, ok = line[:i+1], strings.TrimSpace(line[i+1:]), true
-		}
-		base, _, _ := strings.Cut(series, "{")
-		if !ok || !strings.HasPrefix(base, name) || strings.HasSuffix(base, "_bucket") {
-			return
-		}
-		for _, label := range labels {
-			if !strings.Contains(series, label) {
-				return
-			}
-		}
-		if n, err := strconv.ParseFloat(value, 64); err == nil {
-			sum, found = sum+n, true
-		}
-	})
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	sum, found, err := collectortest.Metric(ctx, o.host, name, labels...)
 	return sum, found && err == nil
 }
 

@@ -23,6 +23,7 @@ import (
 	ai "github.com/otelcol-mesh/otelcol-mesh/internal/appinsights"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/appinsights/ingestiontest"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/envoybin"
+	"github.com/otelcol-mesh/otelcol-mesh/test/collectortest"
 )
 
 const (
@@ -55,13 +56,6 @@ func startStack(t *testing.T) *stack.Stack {
 
 func startMesh(t *testing.T) *stack.Stack {
 	t.Helper()
-	binary := os.Getenv("OTELCOL_MESH_BINARY")
-	if binary == "" {
-		binary = "../../build/distribution/otelcol-mesh"
-	}
-	binary, err := filepath.Abs(binary)
-	require.NoError(t, err)
-	require.FileExists(t, binary, "the distribution is not built: run 'make build'")
 	configs, err := filepath.Abs("../../distribution/config")
 	require.NoError(t, err)
 	envoy, err := envoybin.Path(t.Context())
@@ -69,7 +63,7 @@ func startMesh(t *testing.T) *stack.Stack {
 
 	dir := t.TempDir()
 	s, err := stack.Start(t.Context(), stack.Options{
-		Binary: binary, Envoy: envoy, Configs: configs, Dir: dir,
+		Binary: collectortest.Binary(t), Envoy: envoy, Configs: configs, Dir: dir,
 		// Nothing may be forgotten before it was compared.
 		Insights: ingestiontest.Config{MaxItems: 10_000_000, MaxItemBytes: 8 << 30},
 		Log:      slog.New(slog.NewTextHandler(t.Output(), nil)),

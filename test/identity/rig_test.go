@@ -3,17 +3,14 @@
 package identity
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -24,6 +21,7 @@ import (
 	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/clusteridentityextension/pkitest"
 	"github.com/otelcol-mesh/otelcol-mesh/demo/supervise"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/appinsights/ingestiontest"
+	"github.com/otelcol-mesh/otelcol-mesh/test/collectortest"
 )
 
 // within is how long anything may take on a busy machine.
@@ -75,11 +73,6 @@ type spec struct {
 func (r *rig) start(s spec) *role {
 	t := r.t
 	t.Helper()
-	binary := os.Getenv("OTELCOL_MESH_BINARY")
-	if binary == "" {
-		binary = "../../build/distribution/otelcol-mesh"
-	}
-	require.FileExists(t, binary, "the distribution is not built: run 'make build'")
 	var args []string
 	for _, file := range s.configs {
 		args = append(args, "--config", filepath.Join("../../distribution", file))
@@ -91,8 +84,8 @@ func (r *rig) start(s spec) *role {
 	require.NoError(t, os.MkdirAll(storage, 0o700))
 	o := &role{t: t, name: s.name, host: s.host, log: filepath.Join(r.dir, s.name+".log")}
 	process, err := supervise.Start(supervise.Spec{
-		Name: s.name, Path: binary, Args: args, LogFile: o.log, Log: slog.New(slog.DiscardHandler),
-		Env: append(append(cleanEnvironment(), "MESH_LISTEN_HOST="+s.host, "MESH_ADMIN_HOST="+s.host, "MESH_DEBUG_HOST="+s.host, "MESH_STORAGE_DIR="+storage), s.env...),
+		Name: s.name, Path: collectortest.Binary(t), Args: args, LogFile: o.log, Log: slog.New(slog.DiscardHandler),
+		Env: collectortest.Environment(collectortest.Clean(os.Environ()), s.host, storage, s.env...),
 	})
 	require.NoError(t, err)
 	o.process = process
@@ -113,16 +106,6 @@ func (r *rig) file(name, text string) string {
 	return path
 }
 
-// cleanEnvironment is the test's own without what the configurations read.
-func cleanEnvironment() (env []string) {
-	for _, kv := range os.Environ() {
-		if !strings.HasPrefix(kv, "MESH_") && !strings.HasPrefix(kv, "APPLICATION_INSIGHTS_") {
-			env = append(env, kv)
-		}
-	}
-	return env
-}
-
 // stop ends the process as a kubelet does; a second call does nothing.
 func (o *role) stop() {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
@@ -131,16 +114,7 @@ func (o *role) stop() {
 }
 
 func (o *role) tail() string {
-	raw, err := os.ReadFile(o.log)
-	if err != nil {
-		return err.Error()
-	}
-	lines := strings.Split(strings.TrimSpace(string(raw)), "\n")
-	lines = lines[max(0, len(lines)-12):]
-	for i, line := range lines {
-		lines[i] = line[:min(len(line), 600)]
-	}
-	return "the last lines of " + o.name + ":\n" + strings.Join(lines, "\n")
+	return "the last lines of " + o.name + ":\n" + collectortest.Tail(o.log, 12, nil)
 }
 
 // lines are those of the log that contain the text.
@@ -160,47 +134,17 @@ func (o *role) logged(text string) int { return len(o.lines(text)) }
 func (o *role) get(port, path string, use func(io.Reader) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(o.host, port)+path, http.NoBody)
-	if err != nil {
-		return err
-	}
-	request.Close = true
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers %s", o.name, response.Status)
-	}
-	if use == nil {
-		use = func(body io.Reader) error { _, err := io.Copy(io.Discard, body); return err }
-	}
-	return use(response.Body)
+	return collectortest.Read(ctx, o.host, port, path, use)
 }
 
 // metric returns the sum of one of the collector's own metrics over all labels that contain each of the texts; 0 if there is
 // none.
-func (o *role) metric(name string, labels ...string) (sum float64) {
+func (o *role) metric(name string, labels ...string) float64 {
 	o.t.Helper()
-	require.NoError(o.t, o.get("8888", "/metrics", func(body io.Reader) error {
-		sum = 0
-		lines := bufio.NewScanner(body)
-		lines.Buffer(nil, 1<<20)
-		for lines.Scan() {
-			series, value, ok := strings.Cut(lines.Text(), "} ")
-			if !ok || !strings.HasPrefix(series, name) {
-				continue
-			}
-			for _, label := range labels {
-				ok = ok && strings.Contains(series, label)
-			}
-			if n, err := strconv.ParseFloat(value, 64); ok && err == nil {
-				sum += n
-			}
-		}
-		return lines.Err()
-	}))
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	sum, _, err := collectortest.Metric(ctx, o.host, name, labels...)
+	require.NoError(o.t, err)
 	return sum
 }
 

@@ -3,13 +3,10 @@
 package limits
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -21,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/otelcol-mesh/otelcol-mesh/demo/supervise"
+	"github.com/otelcol-mesh/otelcol-mesh/test/collectortest"
 )
 
 const (
@@ -49,11 +47,6 @@ type role struct {
 // merged over the shipped one.
 func startRole(t *testing.T, name, host string, memory int, over []string, env ...string) *role {
 	t.Helper()
-	binary := os.Getenv("OTELCOL_MESH_BINARY")
-	if binary == "" {
-		binary = "../../build/distribution/otelcol-mesh"
-	}
-	require.FileExists(t, binary, "the distribution is not built: run 'make build'")
 	r := &role{t: t, name: name, host: host, dir: t.TempDir()}
 	args := []string{
 		"--config", filepath.Join("../../distribution/config", name+".yaml"),
@@ -69,13 +62,9 @@ func startRole(t *testing.T, name, host string, memory int, over []string, env .
 	storage := filepath.Join(r.dir, "storage")
 	require.NoError(t, os.MkdirAll(storage, 0o700))
 	r.process, err = supervise.Start(supervise.Spec{
-		Name: name, Path: binary, Args: args, LogFile: filepath.Join(r.dir, "log"), Log: slog.New(slog.DiscardHandler),
-		Env: append([]string{
-			"PATH=" + os.Getenv("PATH"), "HOME=" + r.dir,
-			"MESH_LISTEN_HOST=" + host, "MESH_ADMIN_HOST=" + host, "MESH_DEBUG_HOST=" + host,
-			"MESH_STORAGE_DIR=" + storage, "MESH_TOPOLOGY_FILE=" + topology,
-			fmt.Sprintf("MESH_MEMORY_MIB=%d", memory), fmt.Sprintf("GOMEMLIMIT=%dMiB", memory*8/10),
-		}, env...),
+		Name: name, Path: collectortest.Binary(t), Args: args, LogFile: filepath.Join(r.dir, "log"), Log: slog.New(slog.DiscardHandler),
+		Env: append(collectortest.Environment([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + r.dir}, host, storage,
+			"MESH_TOPOLOGY_FILE="+topology, fmt.Sprintf("MESH_MEMORY_MIB=%d", memory), fmt.Sprintf("GOMEMLIMIT=%dMiB", memory*8/10)), env...),
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() {
@@ -106,59 +95,25 @@ func startAgentWith(t *testing.T, host, hub string, over ...string) *role {
 
 // log returns the end of the collector's log.
 func (r *role) log() string {
-	raw, err := os.ReadFile(filepath.Join(r.dir, "log"))
-	if err != nil {
-		return err.Error()
-	}
-	lines := strings.Split(strings.TrimSpace(string(raw)), "\n")
-	lines = lines[max(0, len(lines)-10):]
-	for i, line := range lines {
-		lines[i] = line[:min(len(line), 300)]
-	}
-	return "the last lines of " + r.name + ":\n" + strings.Join(lines, "\n")
+	return "the last lines of " + r.name + ":\n" + collectortest.Tail(filepath.Join(r.dir, "log"), 10, nil)
 }
 
 func (r *role) get(port, path string, use func(line string)) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(r.host, port)+path, http.NoBody)
-	if err != nil {
-		return err
-	}
-	request.Close = true
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = response.Body.Close() }()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers %s", r.name, response.Status)
-	}
-	lines := bufio.NewScanner(response.Body)
-	lines.Buffer(nil, mib)
-	for lines.Scan() {
-		if use != nil {
-			use(lines.Text())
-		}
-	}
-	return lines.Err()
+	return collectortest.Get(ctx, r.host, port, path, use)
 }
 
 // metric returns a metric of the collector's own by the value of one of its labels, summed over the others.
 func (r *role) metric(name, label string) map[string]int64 {
-	sums := make(map[string]int64)
-	err := r.get("8888", "/metrics", func(line string) {
-		end := strings.LastIndexByte(line, '}')
-		if !strings.HasPrefix(line, name) || end < 0 {
-			return
-		}
-		_, value, _ := strings.Cut(line[:end], label+`="`)
-		value, _, _ = strings.Cut(value, `"`)
-		n, err := strconv.ParseFloat(strings.TrimSpace(line[end+1:]), 64)
-		assert.NoError(r.t, err, line)
-		sums[value] += int64(n)
-	})
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	samples, err := collectortest.Samples(ctx, r.host, name)
 	assert.NoError(r.t, err)
+	sums := make(map[string]int64)
+	for _, sample := range samples {
+		sums[sample.Label(label)] += int64(sample.Value)
+	}
 	return sums
 }
 

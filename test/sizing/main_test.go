@@ -8,15 +8,11 @@ package sizing
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -29,6 +25,7 @@ import (
 
 	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/clusteridentityextension/pkitest"
 	"github.com/otelcol-mesh/otelcol-mesh/demo/supervise"
+	"github.com/otelcol-mesh/otelcol-mesh/test/collectortest"
 )
 
 // within bounds every wait; it matters only when something is broken.
@@ -57,11 +54,6 @@ func certificate(t *testing.T, a *pkitest.Authority, uri string, dns ...string) 
 
 func start(t *testing.T, role, host string, files []string, env ...string) *collector {
 	t.Helper()
-	binary := os.Getenv("OTELCOL_MESH_BINARY")
-	if binary == "" {
-		binary = "../../build/distribution/otelcol-mesh"
-	}
-	require.FileExists(t, binary, "the distribution is not built: run 'make build'")
 	c := &collector{role: role, host: host, dir: t.TempDir()}
 	c.log = filepath.Join(c.dir, "log")
 	topology, err := filepath.Abs("../../distribution/examples/topology.yaml")
@@ -76,11 +68,8 @@ func start(t *testing.T, role, host string, files []string, env ...string) *coll
 	storage := filepath.Join(c.dir, "storage")
 	require.NoError(t, os.Mkdir(storage, 0o700))
 	c.process, err = supervise.Start(supervise.Spec{
-		Name: role, Path: binary, Args: args, LogFile: c.log, Log: slog.New(slog.DiscardHandler),
-		Env: append([]string{
-			"PATH=" + os.Getenv("PATH"), "MESH_LISTEN_HOST=" + host, "MESH_ADMIN_HOST=" + host, "MESH_DEBUG_HOST=" + host,
-			"MESH_STORAGE_DIR=" + storage, "MESH_TOPOLOGY_FILE=" + topology,
-		}, env...),
+		Name: role, Path: collectortest.Binary(t), Args: args, LogFile: c.log, Log: slog.New(slog.DiscardHandler),
+		Env: append(collectortest.Environment([]string{"PATH=" + os.Getenv("PATH")}, host, storage, "MESH_TOPOLOGY_FILE="+topology), env...),
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() {
@@ -96,50 +85,22 @@ func start(t *testing.T, role, host string, files []string, env ...string) *coll
 }
 
 func (c *collector) get(port, path string) error {
-	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://"+net.JoinHostPort(c.host, port)+path, http.NoBody)
-	if err != nil {
-		return err
-	}
-	client := http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	answer, err := client.Do(request)
-	if err != nil {
-		return err
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s", answer.Status)
-	}
-	return nil
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	return collectortest.Get(ctx, c.host, port, path, nil)
 }
 
 // metric is the sum of one of the collector's own metrics.
-func (c *collector) metric(t *testing.T, name string) (sum float64) {
+func (c *collector) metric(t *testing.T, name string) float64 {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+net.JoinHostPort(c.host, "8888")+"/metrics", http.NoBody)
+	ctx, cancel := context.WithTimeout(t.Context(), within)
+	defer cancel()
+	sum, _, err := collectortest.Metric(ctx, c.host, name)
 	require.NoError(t, err)
-	client := http.Client{Timeout: within, Transport: &http.Transport{DisableKeepAlives: true}}
-	answer, err := client.Do(request)
-	require.NoError(t, err)
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	require.NoError(t, err)
-	for line := range strings.Lines(string(text)) {
-		if series, value, ok := strings.Cut(strings.TrimSpace(line), "} "); ok && strings.HasPrefix(series, name+"{") {
-			v, err := strconv.ParseFloat(value, 64)
-			require.NoError(t, err, line)
-			sum += v
-		}
-	}
 	return sum
 }
 
-func (c *collector) tail() string {
-	raw, err := os.ReadFile(c.log)
-	if err != nil {
-		return err.Error()
-	}
-	return c.role + ": " + string(raw[max(0, len(raw)-3000):])
-}
+func (c *collector) tail() string { return c.role + ":\n" + collectortest.Tail(c.log, 10, nil) }
 
 // disk is the size of the collector's storage in bytes.
 func (c *collector) disk() (sum int64) {

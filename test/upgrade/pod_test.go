@@ -3,15 +3,11 @@
 package upgrade
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +15,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/clusteridentityextension/pkitest"
 	"github.com/otelcol-mesh/otelcol-mesh/demo/supervise"
+	"github.com/otelcol-mesh/otelcol-mesh/test/collectortest"
 )
 
 // release is what an upgrade replaces: the program, and for each role something of its configuration.
@@ -57,14 +55,14 @@ type fleet struct {
 	dir string
 	// net is the second to last part of the addresses.
 	net, used int
-	authority *authority
+	authority *pkitest.Authority
 	// stops are how long the pods needed to end, by role, and starts until they were ready.
 	stops, starts map[string][]time.Duration
 }
 
 func newFleet(t *testing.T, net int) *fleet {
 	t.Helper()
-	return &fleet{t: t, dir: t.TempDir(), net: net, authority: newAuthority(t), stops: map[string][]time.Duration{}, starts: map[string][]time.Duration{}}
+	return &fleet{t: t, dir: t.TempDir(), net: net, authority: pkitest.New(t, "upgrade"), stops: map[string][]time.Duration{}, starts: map[string][]time.Duration{}}
 }
 
 // address returns one that no other pod has; those of the services are below 100.
@@ -95,10 +93,7 @@ func (f *fleet) start(tpl *template, r release, name, storage string, env ...str
 	var err error
 	p.process, err = supervise.Start(supervise.Spec{
 		Name: name, Path: r.binary, Args: args, LogFile: p.log, Log: slog.New(slog.DiscardHandler),
-		Env: append(append([]string{
-			"PATH=" + os.Getenv("PATH"), "HOSTNAME=" + name, "MESH_LISTEN_HOST=" + p.host, "MESH_ADMIN_HOST=" + p.host, "MESH_DEBUG_HOST=" + p.host,
-			"MESH_STORAGE_DIR=" + volume,
-		}, tpl.env...), env...),
+		Env: append(collectortest.Environment([]string{"PATH=" + os.Getenv("PATH"), "HOSTNAME=" + name}, p.host, volume, tpl.env...), env...),
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() {
@@ -150,59 +145,23 @@ func (p *pod) ready(ctx context.Context) error {
 
 // tail returns the last warnings and errors of the log.
 func (p *pod) tail() string {
-	raw, err := os.ReadFile(p.log)
-	if err != nil {
-		return err.Error()
-	}
-	var lines []string
-	for line := range strings.Lines(string(raw)) {
-		if !strings.Contains(line, `"level":"info"`) {
-			lines = append(lines, line[:min(len(line), 600)])
-		}
-	}
-	return "the last warnings of " + p.name + ":\n" + strings.Join(lines[max(0, len(lines)-8):], "\n")
+	return "the last warnings of " + p.name + ":\n" +
+		collectortest.Tail(p.log, 8, func(line string) bool { return !strings.Contains(line, `"level":"info"`) })
 }
 
 func (p *pod) get(ctx context.Context, port, path string, use func(line string)) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(p.host, port)+path, http.NoBody)
-	if err != nil {
-		return err
-	}
-	request.Close = true
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers %s", p.name, response.Status)
-	}
-	lines := bufio.NewScanner(response.Body)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		if use != nil {
-			use(lines.Text())
-		}
-	}
-	return lines.Err()
+	return collectortest.Get(ctx, p.host, port, path, use)
 }
 
 // values returns the values of a metric of the collector's own, one for each set of labels.
 func (p *pod) values(ctx context.Context, name string) (all []float64) {
-	_ = p.get(ctx, "8888", "/metrics", func(line string) {
-		series, value, ok := strings.Cut(line, " ")
-		if i := strings.LastIndexByte(line, '}'); i >= 0 {
-			series, value, ok = line[:i+1], strings.TrimSpace(line[i+1:]), true
-		}
-		base, _, _ := strings.Cut(series, "{")
-		if !ok || !strings.HasPrefix(base, name) || strings.HasSuffix(base, "_bucket") {
-			return
-		}
-		if n, err := strconv.ParseFloat(value, 64); err == nil {
-			all = append(all, n)
-		}
-	}) // of a pod that does not answer nothing is known
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	samples, _ := collectortest.Samples(ctx, p.host, name) // of a pod that does not answer nothing is known
+	for _, sample := range samples {
+		all = append(all, sample.Value)
+	}
 	return all
 }

@@ -12,19 +12,15 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/otelcol-mesh/otelcol-mesh/test/collectortest"
 )
 
 // releases are two that an upgrade goes from and to, and back. They differ in the program's version and in each role's
 // configuration.
 func releases(t *testing.T) [2]release {
 	t.Helper()
-	binary := os.Getenv("OTELCOL_MESH_BINARY")
-	if binary == "" {
-		binary = filepath.Join("..", "..", "build", "distribution", "otelcol-mesh")
-	}
-	binary, err := filepath.Abs(binary)
-	require.NoError(t, err)
-	require.FileExists(t, binary, "the distribution is not built: run 'make build'")
+	binary := collectortest.Binary(t)
 	// Another one to come from or go to, such as that of the release before.
 	other := os.Getenv("OTELCOL_MESH_OTHER_BINARY")
 	if other == "" {

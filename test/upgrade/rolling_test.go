@@ -38,13 +38,13 @@ func newSmall(t *testing.T) *small {
 	s.ledger = newLedger(t, s.fixed(9)+":8080", true)
 	static := "MESH_TOPOLOGY_FILE=" + absolute(t, "examples/topology.yaml")
 	s.services["hub"] = newService(t, s.fixed(10), "14317")
-	hub := s.authority.issue(t, filepath.Join(s.dir, "tls-hub"), "", s.fixed(10))
+	hub := issue(t, s.authority, filepath.Join(s.dir, "tls-hub"), "", s.fixed(10))
 	s.hub = s.templateOf("hub", []string{"config/hub.yaml", "examples/hub-mtls.yaml", "examples/static-topology.yaml"}, "", static,
 		"MESH_HUB_SERVER_CERT_FILE="+hub.cert, "MESH_HUB_SERVER_KEY_FILE="+hub.key, "MESH_HUB_CLIENT_CA_FILE="+hub.ca,
 		"APPLICATION_INSIGHTS_CONNECTION_STRING="+s.ledger.connection(0))
 	for i, cluster := range []string{west, north} {
 		s.services[cluster] = newService(t, s.fixed(11+i), "4317")
-		id := s.authority.issue(t, filepath.Join(s.dir, "tls-"+cluster), "spiffe://otelcol-mesh/cluster/"+cluster+"/agent")
+		id := issue(t, s.authority, filepath.Join(s.dir, "tls-"+cluster), "spiffe://otelcol-mesh/cluster/"+cluster+"/agent")
 		s.agent[cluster] = s.templateOf("agent", []string{"config/agent.yaml", "examples/static-topology.yaml"}, noScrapes, static,
 			"MESH_CLUSTER="+cluster, "MESH_HUB_ENDPOINT="+s.services["hub"].address(),
 			"MESH_HUB_CA_FILE="+id.ca, "MESH_HUB_CERT_FILE="+id.cert, "MESH_HUB_KEY_FILE="+id.key)

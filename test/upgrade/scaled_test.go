@@ -108,19 +108,19 @@ func spoke(t *testing.T, name string) *kubetest.Cluster {
 func (s *scaled) fillTemplates() {
 	t := s.t
 	static := "MESH_TOPOLOGY_FILE=" + absolute(t, "examples/topology.yaml")
-	hub := s.authority.issue(t, filepath.Join(s.dir, "tls-hub"), "", hubName)
+	hub := issue(t, s.authority, filepath.Join(s.dir, "tls-hub"), "", hubName)
 	s.templates["hub"] = s.templateOf("hub", []string{"config/hub.yaml", "examples/hub-mtls.yaml", "examples/hub-routed.yaml"}, "",
 		"MESH_HUB_SERVER_CERT_FILE="+hub.cert, "MESH_HUB_SERVER_KEY_FILE="+hub.key, "MESH_HUB_CLIENT_CA_FILE="+hub.ca)
 	west0 := s.clusters[west]
 	west0.ApplyFile(t, "../../distribution/rbac/router.yaml")
-	router := s.authority.issue(t, filepath.Join(s.dir, "tls-router"), "spiffe://otelcol-mesh/router", s.fixed(10))
+	router := issue(t, s.authority, filepath.Join(s.dir, "tls-router"), "spiffe://otelcol-mesh/router", s.fixed(10))
 	s.templates["router"] = s.templateOf("router", []string{"config/router.yaml", "examples/hub-mtls.yaml"}, "",
 		"KUBECONFIG="+west0.Kubeconfig(t, home, "otelcol-mesh-router"),
 		"MESH_HUB_SERVICE="+hubService+"."+home, "MESH_HUB_SERVER_NAME="+hubName,
 		"MESH_HUB_CA_FILE="+router.ca, "MESH_HUB_CERT_FILE="+router.cert, "MESH_HUB_KEY_FILE="+router.key,
 		"MESH_HUB_SERVER_CERT_FILE="+router.cert, "MESH_HUB_SERVER_KEY_FILE="+router.key, "MESH_HUB_CLIENT_CA_FILE="+router.ca)
 	for _, cluster := range []string{west, north} {
-		agent := s.authority.issue(t, filepath.Join(s.dir, "tls-"+cluster), "spiffe://otelcol-mesh/cluster/"+cluster+"/agent")
+		agent := issue(t, s.authority, filepath.Join(s.dir, "tls-"+cluster), "spiffe://otelcol-mesh/cluster/"+cluster+"/agent")
 		link := []string{
 			"MESH_CLUSTER=" + cluster, "MESH_HUB_ENDPOINT=" + s.services["router"].address(),
 			"MESH_HUB_CA_FILE=" + agent.ca, "MESH_HUB_CERT_FILE=" + agent.cert, "MESH_HUB_KEY_FILE=" + agent.key,

@@ -25,6 +25,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/otelcol-mesh/otelcol-mesh/demo/supervise"
+	"github.com/otelcol-mesh/otelcol-mesh/test/collectortest"
 )
 
 // place is where a pod runs: its cluster and namespace, an address of the loopback for the pod's, and the node's name; and
@@ -67,7 +68,7 @@ func (at place) run(t *testing.T, pod core.PodSpec) process {
 		args = append(args, path(arg))
 	}
 	log := filepath.Join(dir, "log")
-	p, err := supervise.Start(supervise.Spec{Name: pod.ServiceAccountName, Path: binary(t), Args: args, Env: env, LogFile: log})
+	p, err := supervise.Start(supervise.Spec{Name: pod.ServiceAccountName, Path: collectortest.Binary(t), Args: args, Env: env, LogFile: log})
 	require.NoError(t, err)
 	stop := sync.OnceFunc(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(*pod.TerminationGracePeriodSeconds)*time.Second)
@@ -214,17 +215,4 @@ func get(t *testing.T, url string) (string, error) {
 		err = errors.New(response.Status)
 	}
 	return string(raw), err
-}
-
-// binary returns the distribution as ocb built it.
-func binary(t *testing.T) string {
-	t.Helper()
-	path := os.Getenv("OTELCOL_MESH_BINARY")
-	if path == "" {
-		path = filepath.Join("..", "..", "..", "build", "distribution", "otelcol-mesh")
-	}
-	path, err := filepath.Abs(path)
-	require.NoError(t, err)
-	require.FileExists(t, path, "the distribution is not built: run 'make build'")
-	return path
 }

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
@@ -30,6 +29,7 @@ import (
 	"github.com/otelcol-mesh/otelcol-mesh/demo/supervise"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/inventorylog"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/source/inventory"
+	"github.com/otelcol-mesh/otelcol-mesh/test/collectortest"
 )
 
 // within bounds every wait; it matters only when something is broken.
@@ -45,11 +45,6 @@ type process struct {
 
 func start(t *testing.T, host string, files []string, env ...string) *process {
 	t.Helper()
-	binary := os.Getenv("OTELCOL_MESH_BINARY")
-	if binary == "" {
-		binary = "../../../build/distribution/otelcol-mesh"
-	}
-	require.FileExists(t, binary, "the distribution is not built: run 'make build'")
 	dir := t.TempDir()
 	p := &process{host: host, log: filepath.Join(dir, "router.log")}
 	args := []string{"--config", "../../../distribution/config/router.yaml"}
@@ -58,19 +53,17 @@ func start(t *testing.T, host string, files []string, env ...string) *process {
 	}
 	var err error
 	p.process, err = supervise.Start(supervise.Spec{
-		Name: "router", Path: binary, Args: args, LogFile: p.log, Log: slog.New(slog.DiscardHandler),
-		Env: append([]string{
-			"PATH=" + os.Getenv("PATH"), "MESH_LISTEN_HOST=" + host, "MESH_ADMIN_HOST=" + host, "MESH_DEBUG_HOST=" + host,
-			"MESH_HUB_INSECURE=true", "MESH_HUB_UNVERIFIED=accept",
-		}, env...),
+		Name: "router", Path: collectortest.Binary(t), Args: args, LogFile: p.log, Log: slog.New(slog.DiscardHandler),
+		Env: append(collectortest.Environment([]string{"PATH=" + os.Getenv("PATH")}, host, "",
+			"MESH_HUB_INSECURE=true", "MESH_HUB_UNVERIFIED=accept"), env...),
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
 		assert.NoError(t, p.process.Stop(ctx))
-		if raw, err := os.ReadFile(p.log); t.Failed() && err == nil {
-			t.Log(string(raw[max(0, len(raw)-4000):]))
+		if t.Failed() {
+			t.Log(collectortest.Tail(p.log, 12, nil))
 		}
 	})
 	require.Eventually(t, func() bool { return p.healthy() }, within, 50*time.Millisecond, "the router does not become ready")
@@ -78,17 +71,9 @@ func start(t *testing.T, host string, files []string, env ...string) *process {
 }
 
 func (p *process) healthy() bool {
-	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://"+p.host+":13133/", http.NoBody)
-	if err != nil {
-		return false
-	}
-	client := http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	answer, err := client.Do(request)
-	if err != nil {
-		return false
-	}
-	_ = answer.Body.Close()
-	return answer.StatusCode == http.StatusOK
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	return collectortest.Get(ctx, p.host, "13133", "/", nil) == nil
 }
 
 // dial connects as an agent does.

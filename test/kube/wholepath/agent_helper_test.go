@@ -25,6 +25,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/otelcol-mesh/otelcol-mesh/demo/supervise"
+	"github.com/otelcol-mesh/otelcol-mesh/test/collectortest"
 )
 
 // agent is a running agent. What it sends to the hub is in a file too.
@@ -40,7 +41,7 @@ type agent struct {
 // overlay is merged last.
 func (c *agentCluster) startAgent(t *testing.T, name, host, overlay string, env ...string) *agent {
 	t.Helper()
-	a := &agent{stage: &stage{t: t, dir: t.TempDir(), binary: binary(t)}, host: host}
+	a := &agent{stage: &stage{t: t, dir: t.TempDir(), binary: collectortest.Binary(t)}, host: host}
 	a.output = filepath.Join(a.dir, "out.jsonl")
 	configs := []string{"agent.yaml"}
 	if overlay != "" {

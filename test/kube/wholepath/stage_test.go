@@ -16,7 +16,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -25,6 +24,7 @@ import (
 	core "k8s.io/api/core/v1"
 
 	"github.com/otelcol-mesh/otelcol-mesh/demo/supervise"
+	"github.com/otelcol-mesh/otelcol-mesh/test/collectortest"
 	"github.com/otelcol-mesh/otelcol-mesh/test/kube/churn"
 	"github.com/otelcol-mesh/otelcol-mesh/test/kube/kubetest"
 )
@@ -62,7 +62,7 @@ type stage struct {
 // newStage starts the API servers and the hub, not the inventories. hub is merged over the shipped configuration.
 func newStage(t *testing.T, hub string) *stage {
 	t.Helper()
-	s := &stage{t: t, dir: t.TempDir(), binary: binary(t)}
+	s := &stage{t: t, dir: t.TempDir(), binary: collectortest.Binary(t)}
 	for _, name := range []string{"westeurope", "northeurope"} {
 		r := &region{
 			Cluster: kubetest.Start(t, kubetest.Options{Name: "aks-" + name}), network: "vnet-" + name,
@@ -104,10 +104,7 @@ func (s *stage) start(name, host string, configs []string, overlay string, env .
 	log := filepath.Join(s.dir, name+".log")
 	p, err := supervise.Start(supervise.Spec{
 		Name: name, Path: s.binary, Args: args, LogFile: log,
-		Env: append([]string{
-			"PATH=" + os.Getenv("PATH"), "HOSTNAME=" + name, "MESH_LISTEN_HOST=" + host, "MESH_ADMIN_HOST=" + host, "MESH_DEBUG_HOST=" + host,
-			"MESH_STORAGE_DIR=" + filepath.Join(s.dir, name),
-		}, env...),
+		Env: collectortest.Environment([]string{"PATH=" + os.Getenv("PATH"), "HOSTNAME=" + name}, host, filepath.Join(s.dir, name), env...),
 	})
 	require.NoError(s.t, err)
 	s.t.Cleanup(func() {
@@ -115,32 +112,11 @@ func (s *stage) start(name, host string, configs []string, overlay string, env .
 		defer cancel()
 		assert.NoError(s.t, p.Stop(ctx))
 		if s.t.Failed() {
-			s.t.Logf("end of the log of %s:\n%s", name, tail(log))
+			s.t.Logf("end of the log of %s:\n%s", name, collectortest.Tail(log, 25, nil))
 		}
 	})
 	s.eventually(name+" is healthy", func() bool { return get(s.t, "http://"+net.JoinHostPort(host, portHealth), nil) == nil })
 	return p
-}
-
-func tail(path string) string {
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		return err.Error()
-	}
-	lines := strings.Split(strings.TrimSpace(string(raw)), "\n")
-	return strings.Join(lines[max(0, len(lines)-25):], "\n")
-}
-
-func binary(t *testing.T) string {
-	t.Helper()
-	path := os.Getenv("OTELCOL_MESH_BINARY")
-	if path == "" {
-		path = filepath.Join("..", "..", "..", "build", "distribution", "otelcol-mesh")
-	}
-	path, err := filepath.Abs(path)
-	require.NoError(t, err)
-	require.FileExists(t, path, "the distribution is not built: run 'make build'")
-	return path
 }
 
 // eventually waits for a condition and returns how long it took.
