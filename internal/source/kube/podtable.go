@@ -37,6 +37,8 @@ type podTable struct {
 	none uint64
 	// salt changes when what is told of all pods may have.
 	salt uint64
+	// listed is when the newest listing was seen: before, nobody watched.
+	listed time.Time
 	// upsert and end tell.
 	upsert func(*topology.PodState)
 	end    func(topology.PodEnd)
@@ -77,12 +79,18 @@ func (t *podTable) put(m *message, item *podItem) {
 		t.endings[m.name] = item.ending.UnixNano()
 	}
 	now.hash, now.addresses = t.hash(state)
+	if m.listed && m.observed.After(t.listed) {
+		t.listed = m.observed
+	}
 	if held && m.listed && old.addresses != now.addresses && old.addresses != t.none {
 		// It moved while nobody watched, and others may have had the addresses that it left.
 		t.end(t.missed(m.name, &old, m.observed))
 		held = false
 	}
-	if now.bound(state, &old, held, m.listed) {
+	// Kubernetes tells whole seconds: one that was seen to come may have had its addresses since before the listing, as far as
+	// anybody knows, and so may another have that came and went.
+	unwatched := m.listed || state.Since.Before(t.listed)
+	if now.bound(state, &old, held, unwatched) {
 		now.hash, _ = t.hash(state)
 	}
 	if !held || old.hash != now.hash {
@@ -93,9 +101,9 @@ func (t *podTable) put(m *message, item *podItem) {
 
 // bound narrows the time at which the pod got its addresses by what the row of before knows, and by whether anybody
 // watched. It says whether it changed the state.
-func (r *podRow) bound(state *topology.PodState, old *podRow, held, listed bool) (changed bool) {
+func (r *podRow) bound(state *topology.PodState, old *podRow, held, unwatched bool) (changed bool) {
 	same := held && old.addresses == r.addresses
-	r.unseen = same && old.unseen || !same && listed
+	r.unseen = same && old.unseen || !same && unwatched
 	r.seen = state.Seen.UnixNano()
 	if same && len(state.Addresses) > 0 && old.seen < r.seen {
 		r.seen = old.seen

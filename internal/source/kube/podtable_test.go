@@ -17,6 +17,7 @@ import (
 // Between two listings a pod may have come and gone that had the address before, in the very second that the condition
 // tells. Found by churning pods while an API server restarted.
 func TestNobodySawTheBeginningOfAListedPod(t *testing.T) {
+	observed := observed.Truncate(time.Second).Add(700 * time.Millisecond)
 	began := observed.Add(-time.Minute).Truncate(time.Second)
 	item := func(uid, address string, labels map[string]string) *podItem {
 		pod := aPod("a", uid, address, "1")
@@ -39,7 +40,15 @@ func TestNobodySawTheBeginningOfAListedPod(t *testing.T) {
 	assert.True(t, put(item("u1", "10.0.0.1", nil), true).Unseen, "listed")
 	changed := map[string]string{"app": "other"}
 	assert.True(t, put(item("u1", "10.0.0.1", changed), false).Unseen, "the same pod, seen live later")
+	listed := observed
+	observed = observed.Add(100 * time.Millisecond)
+	began = observed.Truncate(time.Second)
+	assert.True(t, put(item("u3", "10.0.0.1", nil), false).Unseen, "seen live, in the second of the listing: another may have had it before that")
+	observed = observed.Add(3 * time.Second)
+	began = observed.Truncate(time.Second)
+	assert.True(t, began.After(listed))
 	assert.False(t, put(item("u2", "10.0.0.1", nil), false).Unseen, "the next pod, seen live from its beginning")
+	observed = observed.Add(3 * time.Second)
 	assert.False(t, put(item("u2", "10.0.0.1", changed), true).Unseen, "known when it was listed")
 	assert.True(t, put(item("u2", "10.0.0.2", changed), true).Unseen, "another address, listed")
 }
