@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/collector/client"
@@ -65,6 +66,13 @@ type clusterIdentity struct {
 	// ages holds the HTTP connections.
 	ages   ages
 	warned sync.Once
+	// introduction is set while the extension asks a receiver for its server, overTLS once 'receiver_http' takes connections.
+	introduction atomic.Pointer[introduction]
+	overTLS      *tlsListener
+	serving      sync.WaitGroup
+	// guards are the extensions that watch connections, by their ids; guard is the one that the receivers list, if any.
+	guards map[string]connectionGuard
+	guard  connectionGuard
 	now    func() time.Time
 }
 
@@ -99,12 +107,19 @@ func (e *clusterIdentity) with(over transport, more ...attribute.KeyValue) metri
 }
 
 // Start begins to tell the expiry of the files.
-func (e *clusterIdentity) Start(context.Context, component.Host) error {
+func (e *clusterIdentity) Start(_ context.Context, host component.Host) error {
+	e.guards = make(map[string]connectionGuard)
+	for id, other := range host.GetExtensions() {
+		if guard, ok := other.(connectionGuard); ok {
+			e.guards[id.String()] = guard
+		}
+	}
 	return e.telemetry.RegisterExtensionClusterIdentityCertificateExpiryCallback(e.observeFiles)
 }
 
 // Shutdown ends that.
 func (e *clusterIdentity) Shutdown(context.Context) error {
+	_ = e.NotReady()
 	e.telemetry.Shutdown()
 	return nil
 }
@@ -137,12 +152,16 @@ func (e *clusterIdentity) identifyPeer(ctx context.Context) (*identity.Identity,
 	return e.rules.Identify(info.State.VerifiedChains, e.now())
 }
 
-const noTLS = "the connection is not encrypted, so nothing proves who sends: set 'tls' with 'client_ca_file' at this receiver, and connect with a client certificate"
+const noTLS = "the connection is not encrypted, so nothing proves who sends: set 'receiver_tls' of cluster_identity (over HTTP 'receiver_http' too), " +
+	"or 'tls' with 'client_ca_file' at this receiver, and connect with a client certificate"
 
 // GetHTTPHandler implements [extensionmiddleware.HTTPServer]. The request is refused before its body is read.
 func (e *clusterIdentity) GetHTTPHandler(context.Context) (extensionmiddleware.WrapHTTPHandlerFunc, error) {
 	return func(_ context.Context, next http.Handler) (http.Handler, error) {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if e.introduced(w, r) {
+				return
+			}
 			id, err := e.identifyTLS(r.TLS)
 			if err != nil {
 				refusal := e.refused(r.Context(), overHTTP, err)

@@ -273,6 +273,7 @@ func TestConfig(t *testing.T) {
 		"cluster_identity": "", "cluster_identity/files": "", "cluster_identity/all": "",
 		"cluster_identity/none": "'rules' is empty",
 		"cluster_identity/tls":  "", "cluster_identity/exporter": "",
+		"cluster_identity/http": "", "cluster_identity/http_alone": "'receiver_http' needs 'receiver_tls'",
 		"cluster_identity/no_authority": "'receiver_tls' has no 'client_ca_file'",
 		"cluster_identity/no_name":      "'rules[0]': write exactly one of",
 		"cluster_identity/template":     "'rules[0]': 'spiffe' is",

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"go.opentelemetry.io/collector/extension/extensioncapabilities"
+	"go.uber.org/zap"
 )
 
 var _ extensioncapabilities.ConfigSnapshotWatcher = (*clusterIdentity)(nil)
@@ -35,7 +36,46 @@ func (e *clusterIdentity) NotifyConfigSnapshot(_ context.Context, snapshot exten
 			errs = append(errs, fmt.Errorf("'%s' has 'tls', and lists %s under 'middlewares', whose '%s' takes its place: write the settings there", path, e.id, part.key))
 		}
 	}
+	if e.config.ReceiverTLS.HasValue() {
+		e.chooseGuard(all["receivers"])
+	}
 	return errors.Join(append(errs, e.unguarded(all)...)...)
+}
+
+// chooseGuard takes the extension that watches connections and stands beside this one at receivers of gRPC. Nobody says at
+// which receiver a connection came, so it must be the same at all of them.
+func (e *clusterIdentity) chooseGuard(receivers any) {
+	beside := map[string]bool{}
+	e.listedBeside("", receivers, beside)
+	e.guard = nil
+	if len(beside) > 1 {
+		e.logger.Warn("frames of gRPC connections are not watched: receivers list different extensions for that beside this one; give each its own of this kind",
+			zap.Strings("beside", slices.Sorted(maps.Keys(beside))))
+		return
+	}
+	for id := range beside {
+		e.guard = e.guards[id]
+	}
+}
+
+// listedBeside collects the extensions that watch connections at the receivers that list this one; "" is none.
+func (e *clusterIdentity) listedBeside(last string, settings any, beside map[string]bool) {
+	keys := keysOf(settings)
+	if last == "http" {
+		return
+	}
+	if e.listed(keys["middlewares"]) {
+		found := ""
+		for _, entry := range keys["middlewares"].([]any) {
+			if id := fmt.Sprint(keysOf(entry)["id"]); e.guards[id] != nil {
+				found = id
+			}
+		}
+		beside[found] = true
+	}
+	for key, value := range keys {
+		e.listedBeside(key, value, beside)
+	}
 }
 
 // withTLS returns the paths of all settings that list the extension and have TLS of their own. last is the key that they

@@ -3,10 +3,12 @@
 package clusteridentityextension
 
 import (
+	"net"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/config/configtls"
 	"go.opentelemetry.io/collector/confmap"
@@ -45,4 +47,40 @@ func TestTwoTLS(t *testing.T) {
 
 	e = start(t, &Config{Rules: rules})
 	require.NoError(t, notify("receivers", grpc(map[string]any{"middlewares": ours, "tls": own})), "the receiver's own TLS is in force")
+}
+
+// watcher is an extension that watches connections.
+type watcher struct{ component.Component }
+
+func (*watcher) GuardConn(conn net.Conn) net.Conn { return conn }
+
+// TestWhoWatches: the extension that stands beside this one at all receivers gets to see what is behind TLS.
+func TestWhoWatches(t *testing.T) {
+	one, two := &watcher{}, &watcher{}
+	for name, c := range map[string]struct {
+		receivers string
+		guard     connectionGuard
+		warned    int
+	}{
+		"one":                       {"{a: {grpc: {middlewares: [{id: request_limits}, {id: cluster_identity}]}}}", one, 0},
+		"behind it":                 {"{a: {grpc: {middlewares: [{id: cluster_identity}, {id: request_limits/2}]}}}", two, 0},
+		"the same at two":           {"{a: {grpc: {middlewares: [{id: request_limits}, {id: cluster_identity}]}}, b: {middlewares: [{id: cluster_identity}, {id: request_limits}]}}", one, 0},
+		"none":                      {"{a: {grpc: {middlewares: [{id: other}, {id: cluster_identity}]}}}", nil, 0},
+		"two":                       {"{a: {middlewares: [{id: request_limits}, {id: cluster_identity}]}, b: {middlewares: [{id: cluster_identity}, {id: request_limits/2}]}}", nil, 1},
+		"one and none":              {"{a: {middlewares: [{id: request_limits}, {id: cluster_identity}]}, b: {middlewares: [{id: cluster_identity}]}}", nil, 1},
+		"another one's":             {"{a: {middlewares: [{id: request_limits}, {id: cluster_identity}]}, b: {middlewares: [{id: request_limits/2}]}}", one, 0},
+		"over HTTP it has no place": {"{a: {http: {middlewares: [{id: request_limits}, {id: cluster_identity}]}}}", nil, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := start(t, &Config{Rules: rules, ReceiverTLS: configoptional.Some(configtls.ServerConfig{})})
+			e.guards = map[string]connectionGuard{"request_limits": one, "request_limits/2": two}
+			retrieved, err := confmap.NewRetrievedFromYAML([]byte("receivers: " + c.receivers))
+			require.NoError(t, err)
+			conf, err := retrieved.AsConf()
+			require.NoError(t, err)
+			require.NoError(t, e.NotifyConfigSnapshot(t.Context(), extensioncapabilities.NewConfigSnapshot(conf, nil)))
+			assert.True(t, c.guard == e.guard, "%v", e.guard)
+			assert.Equal(t, c.warned, e.logs.Len())
+		})
+	}
 }

@@ -33,6 +33,7 @@ const (
 	faultBadCertificate   fault = "bad_certificate"
 	faultNotTLS           fault = "not_tls"
 	faultAborted          fault = "aborted"
+	faultCrowded          fault = "crowded"
 	faultOther            fault = "other"
 )
 
@@ -42,6 +43,23 @@ func (e *clusterIdentity) GetGRPCServerOptions(ctx context.Context) ([]grpc.Serv
 	if !e.config.ReceiverTLS.HasValue() {
 		return nil, nil
 	}
+	files, err := e.receiverFiles(ctx)
+	if err != nil {
+		return nil, err
+	}
+	first := files.good.Clone()
+	first.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return files.current(), nil }
+	return []grpc.ServerOption{grpc.Creds(&receiverCredentials{credentials.NewTLS(first), e})}, nil
+}
+
+// connectionGuard watches what comes over a connection, behind TLS: an extension that a receiver lists beside this one, such as
+// request_limits. A gRPC server shows its connections to nobody but its credentials, which are this extension's.
+type connectionGuard interface {
+	GuardConn(conn net.Conn) net.Conn
+}
+
+// receiverFiles reads the files of 'receiver_tls', which must be there.
+func (e *clusterIdentity) receiverFiles(ctx context.Context) (*reloading, error) {
 	settings := *e.config.ReceiverTLS.Get()
 	// Each reading reads all of it.
 	settings.ReloadClientCAFile, settings.ReloadInterval = false, 0
@@ -56,9 +74,7 @@ func (e *clusterIdentity) GetGRPCServerOptions(ctx context.Context) ([]grpc.Serv
 	if err != nil {
 		return nil, fmt.Errorf("'receiver_tls': %w", err)
 	}
-	first := files.good.Clone()
-	first.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return files.current(), nil }
-	return []grpc.ServerOption{grpc.Creds(&receiverCredentials{credentials.NewTLS(first), e})}, nil
+	return files, nil
 }
 
 // receiverCredentials tell of the handshakes that fail.
@@ -72,8 +88,12 @@ func (c *receiverCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentia
 	conn, info, err := c.TransportCredentials.ServerHandshake(raw)
 	if err != nil {
 		c.e.gaveUp(receiverSide, raw.RemoteAddr(), err)
+		return conn, info, err
 	}
-	return conn, info, err
+	if c.e.guard != nil {
+		conn = c.e.guard.GuardConn(conn)
+	}
+	return conn, info, nil
 }
 
 // Clone implements [credentials.TransportCredentials].
@@ -175,6 +195,9 @@ func clip(text string) string {
 
 // faultOf says why a handshake failed.
 func faultOf(err error) fault {
+	if errors.Is(err, errTooManyHandshakes) {
+		return faultCrowded
+	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 		return faultNotTLS
 	}

@@ -110,7 +110,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ExtensionClusterIdentityRefusedConnections, err = builder.meter.Int64Counter(
 		"otelcol_extension_cluster_identity_refused_connections",
-		metric.WithDescription("Connections over gRPC that ended in the TLS handshake, by reason, of receivers and exporters that have their TLS from this extension. [Alpha]"),
+		metric.WithDescription("Connections that ended in the TLS handshake, by reason, of receivers and exporters that have their TLS from this extension. [Alpha]"),
 		metric.WithUnit("{connection}"),
 	)
 	errs = errors.Join(errs, err)

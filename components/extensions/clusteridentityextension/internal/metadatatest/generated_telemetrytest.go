@@ -70,7 +70,7 @@ func AssertEqualExtensionClusterIdentityCertificateFileErrors(t *testing.T, tt *
 func AssertEqualExtensionClusterIdentityRefusedConnections(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_extension_cluster_identity_refused_connections",
-		Description: "Connections over gRPC that ended in the TLS handshake, by reason, of receivers and exporters that have their TLS from this extension. [Alpha]",
+		Description: "Connections that ended in the TLS handshake, by reason, of receivers and exporters that have their TLS from this extension. [Alpha]",
 		Unit:        "{connection}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
