@@ -38,10 +38,16 @@ func dialWire(t testing.TB, from, target string) *wire {
 	t.Helper()
 	conn, err := dialer(from).DialContext(context.Background(), "tcp", target)
 	require.NoError(t, err)
+	return newWire(t, conn)
+}
+
+// newWire begins HTTP/2 on a connection, which may be one of TLS.
+func newWire(t testing.TB, conn net.Conn) *wire {
+	t.Helper()
 	out := bufio.NewWriterSize(conn, 64<<10)
 	w := &wire{conn: conn, out: out, framer: http2.NewFramer(out, conn), next: 1, initial: 65535, window: 65535, streams: make(map[uint32]int64)}
 	w.changed = sync.NewCond(&w.mu)
-	_, err = out.WriteString(http2.ClientPreface)
+	_, err := out.WriteString(http2.ClientPreface)
 	require.NoError(t, err)
 	require.NoError(t, w.framer.WriteSettings())
 	require.NoError(t, out.Flush())
@@ -125,6 +131,35 @@ func (w *wire) open(method string) (uint32, error) {
 		return 0, err
 	}
 	return id, w.out.Flush()
+}
+
+// frames writes frames as fast as the connection takes them, whatever the windows say, until it ends.
+func (w *wire) frames(n int, write func(*http2.Framer) error) {
+	for range n {
+		w.mu.Lock()
+		closed := w.closed
+		err := write(w.framer)
+		w.mu.Unlock()
+		if closed || err != nil {
+			return
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	_ = w.out.Flush()
+}
+
+// ended waits until the server has closed the connection, or for a while, and says whether it did.
+func (w *wire) ended(patience time.Duration) bool {
+	timeout := time.AfterFunc(patience, w.changed.Broadcast)
+	defer timeout.Stop()
+	began := time.Now()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for !w.closed && time.Since(began) < patience {
+		w.changed.Wait()
+	}
+	return w.closed
 }
 
 // message is a gRPC message's head and as much of its body as is given; size is what the head says.

@@ -43,6 +43,11 @@ type Config struct {
 	MaxConnections int `mapstructure:"max_connections"`
 	// MaxConnectionsPerPeer is how many of them one peer may have.
 	MaxConnectionsPerPeer int `mapstructure:"max_connections_per_peer"`
+	// MaxSmallFrames is how many frames of HTTP/2 that bring nothing a gRPC connection may have at once: DATA frames of a few
+	// bytes, and frames that are neither DATA nor HEADERS. One that has more is ended. Calls and data allow for more of them.
+	MaxSmallFrames int `mapstructure:"max_small_frames"`
+	// MaxSmallFramesPerSecond is how many it may have all the time.
+	MaxSmallFramesPerSecond int `mapstructure:"max_small_frames_per_second"`
 	// MaxHeaderBytes is the size of all headers of a request; at least 1024.
 	MaxHeaderBytes int `mapstructure:"max_header_bytes"`
 	// RetryAfter is what senders are told to wait where an error is one that they retry; at least 1s.
@@ -130,7 +135,7 @@ func createDefaultConfig() component.Config {
 		MaxConcurrentBytes: 96 * mib, MaxConcurrentBytesPerPeer: 48 * mib,
 		MaxStreams: 1024, MaxStreamsPerPeer: 64, MaxConnections: 4096, MaxConnectionsPerPeer: 128,
 		MaxReading: 8, MaxReadingPerPeer: 2, MinReadTime: 500 * time.Millisecond, MaxReadTime: 30 * time.Second,
-		MaxHeaderBytes: 32 << 10, RetryAfter: time.Second, MaxReportedPeers: 100,
+		MaxSmallFrames: 16384, MaxSmallFramesPerSecond: 4096, MaxHeaderBytes: 32 << 10, RetryAfter: time.Second, MaxReportedPeers: 100,
 		HTTP: HTTPConfig{TracesURLPath: "/v1/traces", LogsURLPath: "/v1/logs", MetricsURLPath: "/v1/metrics"},
 	}
 }
@@ -142,6 +147,7 @@ func (c *Config) Validate() error {
 		atLeastOne("max_reading", int64(c.MaxReading)), atLeastOne("max_reading_per_peer", int64(c.MaxReadingPerPeer)),
 		atLeastOne("max_connections", int64(c.MaxConnections)),
 		atLeastOne("max_connections_per_peer", int64(c.MaxConnectionsPerPeer)),
+		atLeastOne("max_small_frames", int64(c.MaxSmallFrames)), atLeastOne("max_small_frames_per_second", int64(c.MaxSmallFramesPerSecond)),
 		atLeastOne("max_reported_peers", int64(c.MaxReportedPeers)),
 	}
 	if need := c.Request.most(); c.MaxConcurrentBytesPerPeer < need {

@@ -24,6 +24,8 @@ func TestConfigErrorsNameTheKey(t *testing.T) {
 		"'max_connections_per_peer' is 0":      func(c *Config) { c.MaxConnectionsPerPeer = 0 },
 		"'max_reported_peers' is 0":            func(c *Config) { c.MaxReportedPeers = 0 },
 		"'max_header_bytes' is 5":              func(c *Config) { c.MaxHeaderBytes = 5 },
+		"'max_small_frames' is 0":              func(c *Config) { c.MaxSmallFrames = 0 },
+		"'max_small_frames_per_second' is 0":   func(c *Config) { c.MaxSmallFramesPerSecond = 0 },
 		"'max_process_bytes' is -1":            func(c *Config) { c.MaxProcessBytes = -1 },
 		"'max_reading' is 0":                   func(c *Config) { c.MaxReading = 0 },
 		"'max_reading_per_peer' is 0":          func(c *Config) { c.MaxReadingPerPeer = 0 },

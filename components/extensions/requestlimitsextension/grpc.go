@@ -28,7 +28,11 @@ func (l *requestLimits) GetGRPCServerOptions(context.Context) ([]grpc.ServerOpti
 		return nil, err
 	}
 	c := &calls{requestLimits: l, codec: &codec{next: encoding.GetCodecV2("proto")}}
-	return []grpc.ServerOption{
+	var transport []grpc.ServerOption
+	if l.plaintext.Load() {
+		transport = []grpc.ServerOption{grpc.Creds(newPlaintext(l))}
+	}
+	return append(transport,
 		grpc.ForceServerCodecV2(c.codec),
 		grpc.RPCDecompressor(zstd),                                                     //nolint:staticcheck // see boundedZstd
 		grpc.MaxHeaderListSize(uint32(min(l.cfg.MaxHeaderBytes, math.MaxInt32))),       //nolint:gosec // at least 1024
@@ -41,7 +45,7 @@ func (l *requestLimits) GetGRPCServerOptions(context.Context) ([]grpc.ServerOpti
 		grpc.InTapHandle(c.admit),
 		grpc.StatsHandler(c),
 		grpc.ChainUnaryInterceptor(c.unary),
-	}, nil
+	), nil
 }
 
 const (

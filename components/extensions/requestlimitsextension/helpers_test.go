@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/extension/extensioncapabilities"
 	"go.opentelemetry.io/collector/extension/extensiontest"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
@@ -100,6 +101,9 @@ func startReceiver(t testing.TB, own component.Component, extra map[string]any, 
 	conf := confmap.NewFromStringMap(raw)
 	require.NoError(t, conf.Merge(confmap.NewFromStringMap(extra)))
 	require.NoError(t, conf.Unmarshal(cfg))
+	if watcher, ok := own.(extensioncapabilities.ConfigSnapshotWatcher); ok {
+		require.NoError(t, watcher.NotifyConfigSnapshot(context.Background(), told(t, map[string]any{"otlp": cfg}, nil)))
+	}
 	core, logs := observer.New(zapcore.InfoLevel)
 	set := receivertest.NewNopSettings(factory.Type())
 	set.Logger = zap.New(core)
@@ -129,6 +133,14 @@ func startReceiver(t testing.TB, own component.Component, extra map[string]any, 
 		}
 	}
 	return overGRPC, overHTTP
+}
+
+// told is a configuration as the collector tells it to extensions: with all defaults.
+func told(t testing.TB, receivers, extensions map[string]any) extensioncapabilities.ConfigSnapshot {
+	t.Helper()
+	conf := confmap.New()
+	require.NoError(t, conf.Marshal(map[string]any{"receivers": receivers, "extensions": extensions}))
+	return extensioncapabilities.NewConfigSnapshot(conf, nil)
 }
 
 // listen serves on an address of its own until the server is stopped.

@@ -34,6 +34,8 @@ const (
 	reasonMemory           reason = "memory"
 	reasonConnections      reason = "connections"
 	reasonHeaderBytes      reason = "header_bytes"
+	reasonSmallFrames      reason = "small_frames"
+	reasonControlFrames    reason = "control_frames"
 )
 
 // transport is how a request came, in the words of the metric.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -21,6 +22,7 @@ import (
 
 // requestLimits is one extension; all receivers that name it share its limits.
 type requestLimits struct {
+	id        string
 	cfg       *Config
 	ledger    *ledger
 	turns     *turns
@@ -32,6 +34,8 @@ type requestLimits struct {
 	walkers   sync.Pool
 	// now tells the time; tests set it.
 	now func() time.Time
+	// plaintext says that the receivers have no TLS, so that their connections can be watched.
+	plaintext atomic.Bool
 
 	mu       sync.Mutex
 	reported map[string]struct{}
@@ -55,7 +59,7 @@ func newRequestLimits(set extension.Settings, cfg *Config) (*requestLimits, erro
 		return nil, err
 	}
 	l := &requestLimits{
-		cfg: cfg, ledger: newLedger(cfg), turns: newTurns(cfg), relief: newRelief(cfg), logger: set.Logger, telemetry: own, now: time.Now,
+		id: set.ID.String(), cfg: cfg, ledger: newLedger(cfg), turns: newTurns(cfg), relief: newRelief(cfg), logger: set.Logger, telemetry: own, now: time.Now,
 		limiter:  attribute.String("limiter", set.ID.String()),
 		reported: make(map[string]struct{}),
 		walkers:  sync.Pool{New: func() any { return &otlpwalk.Walker{} }},
