@@ -237,13 +237,18 @@ func (s *scaled) change(what string, write func()) {
 
 // knows says whether all of a router's exporters have so many replicas.
 func (p *pod) knows(ctx context.Context, replicas int) bool {
-	of := p.values(ctx, "otelcol_loadbalancer_num_backends")
-	for _, n := range of {
-		if int(n) != replicas {
+	for _, name := range []string{"otelcol_loadbalancer_num_backends", "otelcol_exporter_mesh_balancing_replicas"} {
+		of := p.values(ctx, name)
+		for _, n := range of {
+			if int(n) != replicas {
+				return false
+			}
+		}
+		if len(of) == 0 {
 			return false
 		}
 	}
-	return len(of) > 0
+	return true
 }
 
 // joined waits until a replica knows the pods of both clusters: it has heard of nothing before it became an endpoint.

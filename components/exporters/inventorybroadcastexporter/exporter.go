@@ -12,20 +12,17 @@ import (
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/exporter"
-	"go.opentelemetry.io/collector/exporter/otlpexporter"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
-	metricnoop "go.opentelemetry.io/otel/metric/noop"
 	semconv "go.opentelemetry.io/otel/semconv/v1.40.0"
-	tracenoop "go.opentelemetry.io/otel/trace/noop"
 	"go.uber.org/zap"
 
+	"github.com/otelcol-mesh/otelcol-mesh/components/exporters/internal/replicas"
 	"github.com/otelcol-mesh/otelcol-mesh/components/exporters/inventorybroadcastexporter/internal/metadata"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/inventorylog"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/source/inventory"
-	"github.com/otelcol-mesh/otelcol-mesh/internal/source/kube/endpoints"
 )
 
 const (
@@ -44,7 +41,7 @@ type broadcaster struct {
 	logger     *zap.Logger
 	count      *metadata.TelemetryBuilder
 	attributes metric.MeasurementOption
-	resolver   resolver
+	resolver   replicas.Source
 	book       *book
 
 	host   component.Host
@@ -69,13 +66,7 @@ func newBroadcaster(set exporter.Settings, c *Config) (*broadcaster, error) {
 		attributes: metric.WithAttributeSet(attribute.NewSet(attribute.String("exporter", id))),
 	}
 	b.book = newBook(c.MaxHeldMiB<<20, time.Now, func(n int) { b.lost(reasonCeiling, n) })
-	if c.Resolver.K8s.HasValue() {
-		k := c.Resolver.K8s.Get()
-		name, namespace, _ := strings.Cut(k.Service, ".")
-		b.resolver = endpoints.New(namespace, name, k.Ports[0])
-	} else {
-		b.resolver = fixed(c.Resolver.Static.Get().Hostnames)
-	}
+	b.resolver = c.Resolver.Source()
 	for _, reason := range []string{reasonMalformed, reasonCeiling, reasonRefused} {
 		b.lost(reason, 0)
 	}
@@ -166,22 +157,12 @@ func (b *broadcaster) begin(endpoint string) *replica {
 
 // newExporter starts upstream's exporter to one replica.
 func (b *broadcaster) newExporter(ctx context.Context, endpoint string) (exporter.Logs, error) {
-	factory := otlpexporter.NewFactory()
-	config := b.config.Protocol.OTLP
-	config.ClientConfig.Endpoint = endpoint
-	set := b.set
-	set.ID = component.NewIDWithName(factory.Type(), b.set.ID.Name())
-	// What the replica's own exporter would log and count at each attempt is told once, by the broadcaster.
-	set.Logger = zap.NewNop()
-	set.MeterProvider, set.TracerProvider = metricnoop.NewMeterProvider(), tracenoop.NewTracerProvider()
-	own, err := factory.CreateLogs(ctx, set, &config)
+	factory, set, config := b.config.Protocol.Settings(b.set, endpoint)
+	own, err := factory.CreateLogs(ctx, set, config)
 	if err != nil {
 		return nil, err
 	}
-	if err := own.Start(ctx, b.host); err != nil {
-		return nil, errors.Join(err, own.Shutdown(context.WithoutCancel(ctx)))
-	}
-	return own, nil
+	return replicas.Begin(ctx, own, b.host)
 }
 
 // wake wakes the senders that wait. The lock is held.

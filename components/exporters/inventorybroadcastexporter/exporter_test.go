@@ -23,6 +23,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
 
+	"github.com/otelcol-mesh/otelcol-mesh/components/exporters/internal/replicas"
 	"github.com/otelcol-mesh/otelcol-mesh/components/exporters/inventorybroadcastexporter/internal/metadata"
 	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/clusteridentityextension/pkitest"
 )
@@ -37,7 +38,7 @@ func (*manual) Stop()                                    {}
 func newTest(t *testing.T, tel *componenttest.Telemetry, change func(*Config)) (*broadcaster, *manual) {
 	t.Helper()
 	c := createDefaultConfig().(*Config)
-	c.Resolver.Static = configoptional.Some(Static{Hostnames: []string{"127.12.1.1:1"}})
+	c.Resolver.Static = configoptional.Some(replicas.Static{Hostnames: []string{"127.12.1.1:1"}})
 	c.Protocol.OTLP.ClientConfig.TLS.Insecure = true
 	if change != nil {
 		change(c)

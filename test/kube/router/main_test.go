@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 	_ "go.opentelemetry.io/collector/config/configgrpc" // the compressions that collectors speak
 	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
+	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
 	"go.uber.org/goleak"
@@ -92,21 +93,25 @@ type replica struct {
 	served sync.WaitGroup
 
 	mu        sync.Mutex
-	spans     map[string]string // name by trace and span id
-	points    map[string]int    // by series
-	records   map[string]int    // by text
+	spans     map[string]string       // name by trace and span id
+	points    map[string]int          // by series
+	edges     map[edge]map[string]int // points about calls, by reporter
+	records   map[string]int          // by text
 	inventory map[string][]uint64
 	joined    map[string]time.Time // when the first inventory of a cluster came
 	// fails is what it answers.
 	fails error
 }
 
+// edge is who called whom, "" for a service that is not known.
+type edge struct{ caller, called string }
+
 func startReplica(t *testing.T, host string, options ...grpc.ServerOption) *replica {
 	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", net.JoinHostPort(host, "14317"))
 	require.NoError(t, err)
 	r := &replica{
-		host: host, server: grpc.NewServer(options...), spans: map[string]string{}, points: map[string]int{}, records: map[string]int{},
+		host: host, server: grpc.NewServer(options...), spans: map[string]string{}, points: map[string]int{}, edges: map[edge]map[string]int{}, records: map[string]int{},
 		inventory: map[string][]uint64{}, joined: map[string]time.Time{},
 	}
 	ptraceotlp.RegisterGRPCServer(r.server, &traceServer{r: r})
@@ -168,11 +173,32 @@ func (s *metricServer) Export(_ context.Context, request pmetricotlp.ExportReque
 		}
 		for _, sm := range rm.ScopeMetrics().All() {
 			for _, metric := range sm.Metrics().All() {
+				if metric.Type() == pmetric.MetricTypeSum {
+					s.r.calls(metric.Sum().DataPoints())
+					continue
+				}
 				s.r.points[name+"/"+metric.Name()] += metric.Gauge().DataPoints().Len()
 			}
 		}
 	}
 	return pmetricotlp.NewExportResponse(), nil
+}
+
+// calls notes points about calls.
+func (r *replica) calls(points pmetric.NumberDataPointSlice) {
+	text := func(point pmetric.NumberDataPoint, key string) string {
+		if value, ok := point.Attributes().Get(key); ok {
+			return value.Str()
+		}
+		return ""
+	}
+	for _, point := range points.All() {
+		e := edge{text(point, "mesh.source.workload"), text(point, "mesh.destination.service")}
+		if r.edges[e] == nil {
+			r.edges[e] = map[string]int{}
+		}
+		r.edges[e][text(point, "reporter")]++
+	}
 }
 
 type logServer struct {

@@ -94,6 +94,12 @@ func DefaultMetricSettings() MetricSettings {
 				"cloud.region", "cluster_name", "envoy.cluster.name", "mesh.destination.service", "mesh.destination.namespace",
 				StatusClass, "mesh.source.zone", "mesh.destination.zone", "mesh.traffic.locality",
 			}},
+			// The graph's edges have more names than there is room for.
+			{Metrics: []string{"mesh.edge.*"}, Keep: []string{
+				"mesh.source.cluster", "mesh.source.region", "mesh.source.namespace", "mesh.source.workload",
+				"mesh.destination.cluster", "mesh.destination.region", "mesh.destination.namespace", "mesh.destination.service",
+				"mesh.response.class", "response_flags", "mesh.connection.state", "reporter", "mesh.destination.version",
+			}},
 			{Metrics: []string{"*"}, Keep: []string{"cloud.region", allDimensions}},
 		},
 		Percentiles: []PercentileRule{{Metrics: []string{"*duration*"}, Percentiles: []float64{50, 95, 99}}},

@@ -185,6 +185,12 @@ func TestDimensions(t *testing.T) {
 		"of a connection": {"istio_tcp_sent_bytes_total", map[string]any{"mesh.traffic.direction": "request", "reporter": "source"}, map[string]string{
 			"mesh.traffic.direction": "request", "reporter": "source", "unit": "ms",
 		}, 0},
+		"of an edge": {"mesh.edge.duration", map[string]any{
+			"mesh.source.workload": "web", "mesh.destination.service": "cart", "mesh.destination.workload": "cart-v1", "mesh.destination.version": "v1",
+			"reporter": "source", "network.protocol.name": "http",
+		}, map[string]string{
+			"mesh.source.workload": "web", "mesh.destination.service": "cart", "mesh.destination.version": "v1", "reporter": "source", "unit": "ms",
+		}, 2},
 		"ten at most, by name": {"app.things", twelve, map[string]string{
 			"cloud.region": "westeurope", "a00": "0", "a01": "1", "a02": "2", "a03": "3", "a04": "4", "a05": "5", "a06": "6", "a07": "7", "a08": "8",
 		}, 3},
