@@ -25,12 +25,20 @@ func benchPoints() []Point {
 		k := key(fmt.Sprintf("web-%d", i%500), fmt.Sprintf("reviews-%d", i/100), HTTP)
 		k.Callee.Service = fmt.Sprintf("reviews-%d", i/500)
 		for _, r := range []Reporter{Source, Destination} {
+			own := len(points)
 			points = append(points,
 				Point{Key: k, Reporter: r, Status: 200, GRPC: -1, Requests: 100, TLS: TLSMutual},
 				Point{Key: k, Reporter: r, Status: 503, GRPC: -1, Flags: "UC", Requests: 1, TLS: TLSMutual},
 				Point{Key: k, Reporter: r, Status: 200, GRPC: -1, RequestBytes: 1000},
 				Point{Key: k, Reporter: r, Status: 200, GRPC: -1, Latency: &exphist.Points{Scale: 3, Offset: 10, Counts: counts, Sum: 5}},
 			)
+			for i := own; i < len(points); i++ {
+				p := &points[i]
+				p.Zone = CrossZone
+				// As they come: not the same bytes in memory as those of the point before.
+				p.SourcePrincipal = "spiffe://mesh.example/ns/" + k.Caller.Namespace + "/sa/" + k.Caller.Workload
+				p.DestinationPrincipal = "spiffe://mesh.example/ns/" + k.Callee.Namespace + "/sa/" + k.Callee.Service
+			}
 		}
 	}
 	return points

@@ -13,6 +13,10 @@ const (
 	failed
 	mutual
 	plain
+	requestSame
+	requestCross
+	responseSame
+	responseCross
 	countCount
 )
 
@@ -35,12 +39,35 @@ func (c *counts) take(p *Point, class Class) {
 	c[opened] = plus(c[opened], p.Opened)
 	c[closed] = plus(c[closed], p.Closed)
 	c[failed] = plus(c[failed], p.FailedConnections)
+	if p.Zone != ZoneUnknown && !p.Key.regionsDiffer() {
+		place := 0
+		if p.Zone == CrossZone {
+			place = requestCross - requestSame
+		}
+		c[requestSame+place] = plus(c[requestSame+place], p.RequestBytes)
+		c[responseSame+place] = plus(c[responseSame+place], p.ResponseBytes)
+	}
 	secured := plus(p.Requests, p.Opened)
 	switch p.TLS {
 	case TLSMutual:
 		c[mutual] = plus(c[mutual], secured)
 	case TLSNone:
 		c[plain] = plus(c[plain], secured)
+	}
+}
+
+// limitZones keeps the bytes of known zones within all bytes, where two reporters contradict each other: what both claim is
+// not known. before is what was counted until now, which stays.
+func (c *counts) limitZones(before *counts) {
+	for _, d := range [...]struct{ all, same, cross int }{
+		{requestBytes, requestSame, requestCross}, {responseBytes, responseSame, responseCross},
+	} {
+		same, cross := minus(c[d.same], before[d.same]), minus(c[d.cross], before[d.cross])
+		room := minus(c[d.all], plus(before[d.same], before[d.cross]))
+		if claimed := minus(plus(same, cross), room); claimed > 0 {
+			c[d.same] = plus(before[d.same], minus(same, claimed))
+			c[d.cross] = plus(before[d.cross], minus(cross, claimed))
+		}
 	}
 }
 

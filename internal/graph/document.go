@@ -39,8 +39,13 @@ type DocumentEdge struct {
 	Reporters []string          `json:"reporters"`
 	Heard     []string          `json:"reporters_in_interval"`
 	Exemplars []Exemplar        `json:"exemplars,omitempty"`
-	First     time.Time         `json:"first_seen"`
-	Last      time.Time         `json:"last_seen"`
+	// Identities are those of the ends, OtherIdentities the requests and connections under identities that had no room.
+	Identities      []DocumentIdentity `json:"identities,omitempty"`
+	OtherIdentities uint64             `json:"identities_other,omitempty"`
+	// Plaintext is absent where nobody ever told of any.
+	Plaintext *DocumentPlaintext `json:"plaintext_seen,omitempty"`
+	First     time.Time          `json:"first_seen"`
+	Last      time.Time          `json:"last_seen"`
 }
 
 // DocumentEnd is an end of an edge. What nothing told is absent.
@@ -61,13 +66,34 @@ type DocumentCounts struct {
 	Classes       map[string]uint64 `json:"classes,omitempty"`
 	RequestBytes  uint64            `json:"request_bytes"`
 	ResponseBytes uint64            `json:"response_bytes"`
-	Opened        uint64            `json:"connections_opened"`
-	Closed        uint64            `json:"connections_closed"`
-	Failed        uint64            `json:"connections_failed"`
-	MutualTLS     uint64            `json:"mutual_tls"`
-	Plaintext     uint64            `json:"plaintext"`
+	// The parts of these bytes of which the zones are known; absent where they are 0.
+	RequestSameZone   uint64 `json:"request_bytes_same_zone,omitempty"`
+	RequestCrossZone  uint64 `json:"request_bytes_cross_zone,omitempty"`
+	ResponseSameZone  uint64 `json:"response_bytes_same_zone,omitempty"`
+	ResponseCrossZone uint64 `json:"response_bytes_cross_zone,omitempty"`
+	Opened            uint64 `json:"connections_opened"`
+	Closed            uint64 `json:"connections_closed"`
+	Failed            uint64 `json:"connections_failed"`
+	MutualTLS         uint64 `json:"mutual_tls"`
+	Plaintext         uint64 `json:"plaintext"`
 	// MutualShare is absent where nothing is known.
 	MutualShare *float64 `json:"mutual_tls_share,omitempty"`
+}
+
+// DocumentIdentity is an identity under which an end was seen.
+type DocumentIdentity struct {
+	End       string    `json:"end"`
+	Principal string    `json:"principal"`
+	Requests  uint64    `json:"requests"`
+	First     time.Time `json:"first_seen"`
+	Last      time.Time `json:"last_seen"`
+}
+
+// DocumentPlaintext is who told of requests or connections without TLS, and since when.
+type DocumentPlaintext struct {
+	Reporters []string  `json:"reporters"`
+	First     time.Time `json:"first_seen"`
+	Last      time.Time `json:"last_seen"`
 }
 
 // DocumentLatency is what one reporter measured, in milliseconds.
@@ -121,6 +147,15 @@ func (e *Edge) document(d *DocumentEdge) {
 		Protocol: e.Protocol.String(), Overflow: e.Overflow,
 		Interval: e.Interval.document(), Total: e.Total.document(), Open: e.OpenConnections,
 		Reporters: words(e.Reporters), Heard: words(e.Heard), Exemplars: e.Exemplars, First: e.First, Last: e.Last,
+		OtherIdentities: e.OtherIdentities,
+	}
+	for _, i := range e.Identities {
+		d.Identities = append(d.Identities, DocumentIdentity{
+			End: i.End.String(), Principal: i.Principal, Requests: i.Requests, First: i.First, Last: i.Last,
+		})
+	}
+	if p := e.Plaintext; p != nil {
+		d.Plaintext = &DocumentPlaintext{Reporters: words(p.Reporters), First: p.First, Last: p.Last}
 	}
 	for r, h := range e.Latency {
 		if h != nil && h.Count > 0 {
@@ -165,6 +200,8 @@ func (c *Counts) document() DocumentCounts {
 	d := DocumentCounts{
 		Requests: c.Requests(), Errors: c.Errors(), NeverReached: c.NeverReached,
 		RequestBytes: c.RequestBytes, ResponseBytes: c.ResponseBytes,
+		RequestSameZone: c.RequestSameZone, RequestCrossZone: c.RequestCrossZone,
+		ResponseSameZone: c.ResponseSameZone, ResponseCrossZone: c.ResponseCrossZone,
 		Opened: c.Opened, Closed: c.Closed, Failed: c.Failed, MutualTLS: c.MutualTLS, Plaintext: c.Plaintext,
 	}
 	for class, n := range c.Classes {

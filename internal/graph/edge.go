@@ -28,8 +28,9 @@ type side struct {
 	// latency and flags are of this interval.
 	latency *exphist.Histogram
 	flags   []flagCount
-	// heard says that it ever said something: others may only have been matched with it. spoke is about this interval.
-	heard, spoke bool
+	// heard says that it ever said something: others may only have been matched with it. spoke and plain, that it told of
+	// plaintext, are about this interval.
+	heard, spoke, plain bool
 }
 
 type flagCount struct {
@@ -49,21 +50,16 @@ type edge struct {
 	// never are the requests that never left their caller's proxy, neverBefore those of them before this interval.
 	never, neverBefore [ClassCount]uint64
 	waiting            *waiting
+	past               *past
+	identities         *identities
+	plaintext          *Plaintext
 	exemplars          []Exemplar
-	first              int64
-	last               int64
-	// age counts the rolls since the edge is known, quiet those since anybody spoke of it, as far as they matter.
-	age, quiet uint8
-}
-
-// waiting is what waits for another reporter.
-type waiting struct {
-	// broken are the requests without an answer at the last rolls, the newest first.
-	broken []uint64
-	// said is what the reporter of an edge with an unknown end had said at the last rolls, the newest first.
-	said []counts
-	// settled is the part of said that was counted or found to be another edge's.
-	settled counts
+	// first and last are when somebody spoke of it, in seconds.
+	first, last int64
+	// born is the graph's clock at the first roll after the first report, spokeAt at the roll after the last one.
+	born, spokeAt int64
+	// rolled says that born is known, leveled that nobody spoke since the comparison of the reporters began anew.
+	rolled, leveled bool
 }
 
 func (e *edge) side(r Reporter) *side {
@@ -73,8 +69,8 @@ func (e *edge) side(r Reporter) *side {
 	return e.sides[r]
 }
 
-// take adds a point. The number of flags that had no room is returned.
-func (e *edge) take(p *Point) (lostFlags int, err error) {
+// take adds a point. The numbers of flags and identities that had no room are returned.
+func (e *edge) take(p *Point) (lostFlags, lostIdentities int, err error) {
 	class, never := judge(p)
 	s := e.side(p.Reporter)
 	s.heard, s.spoke = true, true
@@ -84,10 +80,16 @@ func (e *edge) take(p *Point) (lostFlags int, err error) {
 	if never {
 		// Its bytes never crossed to the callee, and how long it took says nothing about the callee.
 		e.never[class] = plus(e.never[class], p.Requests)
-		s.total[failed] = plus(s.total[failed], p.FailedConnections)
-		return lostFlags, nil
+		s.total[failed] = plus(s.total[failed], plus(p.FailedConnections, p.Closed))
+		return lostFlags, 0, nil
 	}
-	s.total.take(p, class)
+	total := &s.total
+	if e.past != nil && p.Time != 0 && p.Time <= e.past.until {
+		total = e.past.of(p.Reporter)
+	}
+	total.take(p, class)
+	s.plain = s.plain || p.TLS == TLSNone && (p.Requests > 0 || p.Opened > 0)
+	lostIdentities = e.identify(p)
 	if p.Latency != nil || len(p.LatencyCounts) > 0 {
 		if s.latency == nil {
 			s.latency = exphist.New()
@@ -99,7 +101,7 @@ func (e *edge) take(p *Point) (lostFlags int, err error) {
 			err = s.latency.AddExplicit(p.LatencyBounds, p.LatencyCounts, p.LatencySum)
 		}
 	}
-	return lostFlags, err
+	return lostFlags, lostIdentities, err
 }
 
 func (s *side) flag(flags string, n uint64) (lost int) {
@@ -127,7 +129,7 @@ func (s *side) flag(flags string, n uint64) (lost int) {
 // arrived is what happened on the edge as far as anybody saw it: of each thing the most that any reporter counted, for
 // each of them counts a part of what happened. Requests are not more than the most that one reporter saw or the classes
 // that callers and callees cannot see differently: what is above is a request without an answer to its caller that the
-// callee answered.
+// callee answered, or one of which only one of them told how it ended.
 func (e *edge) arrived() counts {
 	var most counts
 	var requests uint64
@@ -140,8 +142,11 @@ func (e *edge) arrived() counts {
 		}
 		requests = max(requests, s.total.requests())
 	}
-	most[NoResponse] = 0
-	most[NoResponse] = minus(requests, most.requests())
+	broken := most[NoResponse]
+	most[NoResponse], most[Other] = 0, 0
+	rest := minus(requests, most.requests())
+	most[NoResponse] = min(rest, broken)
+	most[Other] = rest - most[NoResponse]
 	return most
 }
 
@@ -154,58 +159,6 @@ func (e *edge) reporters() int {
 		}
 	}
 	return n
-}
-
-// settle moves what was counted on, to what is certain at this roll. What was counted never shrinks.
-func (e *edge) settle(rolls int) {
-	if _, blind := e.blind(); blind {
-		return
-	}
-	now := e.arrived()
-	now[NoResponse] = e.settleBroken(now[NoResponse], rolls)
-	for i, v := range now {
-		e.counted[i] = max(e.counted[i], plus(e.base[i], v))
-	}
-}
-
-// settleBroken is the least number of unanswered requests of the last rolls: a callee that answered them after all, and
-// reports later than the caller, has said so by then. An edge with a single reporter has nothing to wait for, once it is
-// old enough for a second one to have spoken.
-func (e *edge) settleBroken(now uint64, rolls int) uint64 {
-	if e.reporters() < 2 && int(e.age) >= rolls {
-		if e.waiting != nil {
-			e.waiting.broken = nil
-		}
-		return now
-	}
-	if e.waiting == nil {
-		if now == 0 {
-			return 0
-		}
-		e.waiting = &waiting{}
-	}
-	w := e.waiting
-	least := now
-	for _, v := range w.broken {
-		least = min(least, v)
-	}
-	if len(w.broken) < rolls {
-		least = 0
-	}
-	w.broken = slices.Insert(w.broken, 0, now)
-	w.broken = w.broken[:min(len(w.broken), rolls)]
-	return least
-}
-
-// level lets the comparison of reporters begin anew on an edge that has been quiet: what one of them missed is known then,
-// and must not hide what another one misses later.
-func (e *edge) level() {
-	e.base, e.waiting = e.counted, nil
-	for _, s := range e.sides {
-		if s != nil {
-			s.total = counts{}
-		}
-	}
 }
 
 // Exemplar is a trace that went over an edge.
@@ -232,13 +185,18 @@ func better(a, b Exemplar) int {
 }
 
 func (e *edge) exemplar(x Exemplar, most int) {
-	if slices.ContainsFunc(e.exemplars, func(o Exemplar) bool { return o.TraceID == x.TraceID }) {
-		return
+	if i := slices.IndexFunc(e.exemplars, func(o Exemplar) bool { return o.TraceID == x.TraceID }); i >= 0 {
+		// Client and server span of one call, or a retry: the one that is worth more stands for the trace.
+		if better(x, e.exemplars[i]) >= 0 {
+			return
+		}
+		e.exemplars = slices.Delete(e.exemplars, i, i+1)
 	}
 	at, _ := slices.BinarySearchFunc(e.exemplars, x, better)
 	if at >= most {
 		return
 	}
+	x.TraceID = strings.Clone(x.TraceID) // The caller may use its bytes again.
 	e.exemplars = slices.Insert(e.exemplars, at, x)
 	e.exemplars = e.exemplars[:min(len(e.exemplars), most)]
 }

@@ -19,16 +19,18 @@ type Config struct {
 	MaxEdges int
 	// Expire is how long an edge stays after its last report. At least a minute.
 	Expire time.Duration
-	// Settle is how many rolls a report waits for its counterpart of another reporter, where one may come: the longest
-	// way of a report to the graph, scrape interval included, in intervals, rounded up. From 1 to 16.
-	Settle int
+	// Settle is how long a report waits for its counterpart of another reporter, where one may come: at least the longest
+	// way of a report to the graph, from the request to [Graph.Add], with the intervals of scrapes and reports. From a
+	// second to an hour, and at most a quarter of Expire. It does not depend on how often the graph rolls.
+	Settle time.Duration
 	// MaxExemplars is the most traces that an edge names for an interval, from 0 to 16.
 	MaxExemplars int
 }
 
-// DefaultConfig is what fits most meshes: 50 000 edges for an hour, four traces each, two intervals to settle.
+// DefaultConfig is what fits most meshes: 50 000 edges for an hour, four traces each, and two minutes to settle, for agents
+// that report every minute what they scrape every 15 seconds.
 func DefaultConfig() Config {
-	return Config{MaxEdges: 50_000, Expire: time.Hour, Settle: 2, MaxExemplars: 4}
+	return Config{MaxEdges: 50_000, Expire: time.Hour, Settle: 2 * time.Minute, MaxExemplars: 4}
 }
 
 // Validate says what is wrong with the configuration, by the keys of the connector.
@@ -40,8 +42,11 @@ func (c *Config) Validate() error {
 	if c.Expire < time.Minute {
 		errs = append(errs, fmt.Errorf("expire is %s: write at least 1m", c.Expire))
 	}
-	if c.Settle < 1 || c.Settle > 16 {
-		errs = append(errs, fmt.Errorf("settle is %d: write a number of intervals from 1 to 16", c.Settle))
+	switch {
+	case c.Settle < time.Second || c.Settle > time.Hour:
+		errs = append(errs, fmt.Errorf("settle is %s: write a duration from 1s to 1h", c.Settle))
+	case c.Expire >= time.Minute && c.Settle > c.Expire/4:
+		errs = append(errs, fmt.Errorf("settle is %s: write at most a quarter of expire, which is %s", c.Settle, c.Expire))
 	}
 	if c.MaxExemplars < 0 || c.MaxExemplars > 16 {
 		errs = append(errs, fmt.Errorf("max_exemplars is %d: write a number from 0 to 16", c.MaxExemplars))
@@ -63,7 +68,11 @@ type Graph struct {
 	current  atomic.Pointer[Snapshot]
 	sequence uint64
 	begun    time.Time
-	rolling  sync.Mutex
+	// clock is that of what waits, in milliseconds: see [pace].
+	clock int64
+	// resume is from when on the clock goes.
+	resume  time.Time
+	rolling sync.Mutex
 }
 
 // shard holds the edges to some services: all that may be one another's other half are in one.
@@ -76,7 +85,7 @@ type shard struct {
 }
 
 type liveStats struct {
-	points, refused, overflowed, textsCut, flagsOther, expired, unknownReporter atomic.Uint64
+	points, refused, overflowed, textsCut, flagsOther, identitiesOther, expired, unknownReporter atomic.Uint64
 }
 
 // New returns an empty graph whose first interval begins at now.
@@ -114,9 +123,12 @@ func (g *Graph) Add(p *Point) error {
 		e = g.findOverflow(s, &key)
 		g.stats.overflowed.Add(1)
 	}
-	lost, err := e.take(p)
-	if lost > 0 {
-		g.stats.flagsOther.Add(uint64(lost))
+	flags, identities, err := e.take(p)
+	if flags > 0 {
+		g.stats.flagsOther.Add(uint64(flags))
+	}
+	if identities > 0 {
+		g.stats.identitiesOther.Add(uint64(identities))
 	}
 	if err != nil {
 		g.stats.refused.Add(1)
@@ -207,9 +219,10 @@ func (g *Graph) Roll(now time.Time) *Snapshot {
 	if now.Before(g.begun) {
 		now = g.begun // A clock that was set back.
 	}
+	p := g.tick(now)
 	edges := make([]Edge, 0, g.edges.Load()+g.overflow.Load())
 	for i := range g.shards {
-		edges = g.shards[i].roll(g, now, edges)
+		edges = g.shards[i].roll(g, now, p, edges)
 	}
 	slices.SortFunc(edges, func(a, b Edge) int { return compareKeys(a.Key, b.Key) })
 	g.sequence++
@@ -219,7 +232,30 @@ func (g *Graph) Roll(now time.Time) *Snapshot {
 	return snapshot
 }
 
-func (s *shard) roll(g *Graph, now time.Time, edges []Edge) []Edge {
+// Hold lets what waits for another reporter wait for one Config.Settle longer. Call it when points begin to come again after
+// a hub was away: senders come back one after the other. It is part of the state.
+func (g *Graph) Hold(now time.Time) {
+	g.rolling.Lock()
+	defer g.rolling.Unlock()
+	g.resume = now.Add(g.config.Settle)
+}
+
+// tick lets the clock of what waits go on until now.
+func (g *Graph) tick(now time.Time) pace {
+	p := pace{clock: g.clock, settle: g.config.Settle.Milliseconds()}
+	since := g.begun
+	if since.Before(g.resume) {
+		since = g.resume
+	}
+	if now.After(since) {
+		p.clock += min(now.Sub(since), g.config.Settle/2).Milliseconds()
+	}
+	p.mark = p.clock/p.spacing() != g.clock/p.spacing()
+	g.clock = p.clock
+	return p
+}
+
+func (s *shard) roll(g *Graph, now time.Time, p pace, edges []Edge) []Edge {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.now = now.Unix()
@@ -227,12 +263,13 @@ func (s *shard) roll(g *Graph, now time.Time, edges []Edge) []Edge {
 	before := make([]counts, len(s.order))
 	for i, e := range s.order {
 		before[i] = e.counted
-		e.settle(g.config.Settle)
+		e.listen(s.now, p)
+		e.settle(p)
 	}
-	s.settleUnknown(g.config.Settle)
+	s.settleUnknown(p)
 	kept := s.order[:0]
 	for i, e := range s.order {
-		edges = append(edges, e.publish(&before[i], s.now, g.config.Settle))
+		edges = append(edges, e.publish(&before[i], s.now, expired, p))
 		if e.last <= expired {
 			g.drop(s, e)
 			continue

@@ -3,14 +3,15 @@
 package graph
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -157,7 +158,7 @@ func TestConfig(t *testing.T) {
 	require.NoError(t, c.Validate())
 	c = Config{MaxExemplars: 17}
 	err := c.Validate()
-	for _, k := range []string{"max_edges is 0", "expire is 0s", "settle is 0", "max_exemplars is 17"} {
+	for _, k := range []string{"max_edges is 0", "expire is 0s", "settle is 0s: write", "max_exemplars is 17"} {
 		require.ErrorContains(t, err, k)
 	}
 	_, err = New(c, start)
@@ -180,6 +181,10 @@ func busy(t testing.TB, g *Graph, minute int) {
 	require.NoError(t, g.Add(&Point{Key: both, Reporter: Destination, Status: 0, GRPC: -1, Flags: "DC", Requests: 4, TLS: TLSNone}))
 	require.NoError(t, g.Add(&Point{Key: key("web", "redis", TCP), Reporter: Source, Opened: 5, Closed: 3, FailedConnections: 1, RequestBytes: 50, ResponseBytes: 70}))
 	require.NoError(t, g.Add(ok(key("web", "", GRPC), Source, uint64(minute))))
+	require.NoError(t, g.Add(as(ok(local("web", "ratings-v1", HTTP), Source, 2), webID, "spiffe://mesh.example/ns/shop/sa/ratings")))
+	require.NoError(t, g.Add(zoned(local("web", "ratings-v1", HTTP), Source, SameZone, 100, 200)))
+	require.NoError(t, g.Add(zoned(local("web", "ratings-v1", HTTP), Source, CrossZone, 30, 40)))
+	require.NoError(t, g.Add(zoned(local("web", "ratings-v1", HTTP), Source, ZoneUnknown, 5, 6)))
 	for i := range 6 {
 		assert.True(t, g.AddExemplar(&both, Exemplar{
 			TraceID: fmt.Sprintf("%032x", i), Time: at(minute), Milliseconds: float64(i), Failed: i == 2,
@@ -234,6 +239,24 @@ func TestAStateIsTheGraph(t *testing.T) {
 	assert.Equal(t, len(one.Encode()), len(two.Encode()))
 }
 
+// A restart is no pause: what the second reporter tells after it is compared with what the first one told before.
+func TestARestartIsNoPause(t *testing.T) {
+	one := newGraph(t, DefaultConfig())
+	for minute := range 20 {
+		one.Roll(at(minute + 1))
+	}
+	k := key("web", "reviews-v2", HTTP)
+	require.NoError(t, one.Add(ok(k, Source, 10)))
+	one.Roll(at(21))
+	two, err := New(DefaultConfig(), at(30))
+	require.NoError(t, err)
+	_, err = two.Restore(one.Encode(), at(30))
+	require.NoError(t, err)
+	two.Roll(at(31))
+	require.NoError(t, two.Add(ok(k, Destination, 10)))
+	assert.Equal(t, uint64(10), two.Roll(at(32)).Edges[0].Total.Requests())
+}
+
 func TestAStateThatDoesNotFit(t *testing.T) {
 	g := newGraph(t, DefaultConfig())
 	busy(t, g, 1)
@@ -252,15 +275,21 @@ func TestAStateThatDoesNotFit(t *testing.T) {
 	}
 	_, err := fresh(100).Restore(state[:len(state)-1], at(2))
 	require.ErrorIs(t, err, ErrState)
+	old := append([]byte(nil), state...)
+	old[len(stateMagic)] = 1
+	old = binary.BigEndian.AppendUint32(old[:len(old)-4], crc32.Checksum(old[:len(old)-4], castagnoli))
+	_, err = fresh(100).Restore(old, at(2))
+	require.ErrorIs(t, err, ErrState)
+	require.ErrorContains(t, err, "version 1, and this reads version 2")
 	small := fresh(1)
 	left, err := small.Restore(state, at(2))
 	require.NoError(t, err)
-	assert.Equal(t, 2, left)
+	assert.Equal(t, 3, left)
 	assert.Equal(t, 1, small.Stats().Edges)
 	late := fresh(100)
 	left, err = late.Restore(state, at(120))
 	require.NoError(t, err)
-	assert.Equal(t, 3, left, "what nobody reported for longer than expire is not taken")
+	assert.Equal(t, 4, left, "what nobody reported for longer than expire is not taken")
 }
 
 // Readers see whole snapshots while others add and one rolls; nothing is lost between intervals.
@@ -337,65 +366,4 @@ func TestOverflowingNumbersStayAtTheGreatest(t *testing.T) {
 		require.NoError(t, g.Add(ok(key("web", "v", HTTP), Source, 1<<63)))
 	}
 	assert.Equal(t, ^uint64(0), g.Roll(at(1)).Edges[0].Total.Requests())
-}
-
-func FuzzRestore(f *testing.F) {
-	g, err := New(DefaultConfig(), start)
-	if err != nil {
-		f.Fatal(err)
-	}
-	for minute := 1; minute < 4; minute++ {
-		_ = g.Add(ok(key("web", "reviews-v2", HTTP), Source, 3))
-		_ = g.Add(ok(key("web", "", HTTP), Source, 3))
-		g.Roll(at(minute))
-	}
-	state := g.Encode()
-	f.Add(state[len(stateMagic) : len(state)-4])
-	f.Add([]byte{1, 1, 0, 1, 0})
-	f.Fuzz(func(t *testing.T, body []byte) {
-		if len(body) > 1<<16 {
-			return
-		}
-		edges, sequence, err := decodeBody(body)
-		if err != nil {
-			return
-		}
-		one := newGraph(t, DefaultConfig())
-		one.sequence = sequence
-		for _, e := range edges {
-			s := one.lock(&e.key)
-			h := one.hash(&e.key)
-			e.next = s.edges[h]
-			s.edges[h] = e
-			s.order = append(s.order, e)
-			s.mu.Unlock()
-		}
-		two := newGraph(t, DefaultConfig())
-		if _, err := two.Restore(one.Encode(), time.Unix(0, 0)); err != nil {
-			t.Fatalf("what was read cannot be written and read again: %v", err)
-		}
-		two.Roll(at(1))
-		two.Roll(at(2))
-	})
-}
-
-func FuzzFlags(f *testing.F) {
-	f.Add("UF,URX", 503, -1, uint8(0))
-	f.Add(",,-, DC ,", 0, 14, uint8(1))
-	f.Fuzz(func(t *testing.T, flags string, status, grpc int, reporter uint8) {
-		g := newGraph(t, DefaultConfig())
-		p := ok(key("web", "v", HTTP), Reporter(reporter%3), 2)
-		p.Flags, p.Status, p.GRPC = flags, status, grpc
-		for range 2 {
-			if err := g.Add(p); err != nil {
-				t.Fatal(err)
-			}
-		}
-		for minute := range 4 {
-			g.Roll(at(minute + 1))
-		}
-		if n := g.Snapshot().Edges[0].Total.Requests(); n != 4 {
-			t.Fatalf("%d requests", n)
-		}
-	})
 }

@@ -85,6 +85,11 @@ func (k Key) interned() (Key, int) {
 	return k, cut
 }
 
+// regionsDiffer says whether the ends are known to be in two regions.
+func (k *Key) regionsDiffer() bool {
+	return k.Caller.Region != "" && k.Callee.Region != "" && k.Caller.Region != k.Callee.Region
+}
+
 // long says whether a name has to be cut.
 func (k *Key) long() bool {
 	for _, f := range k.fields() {

@@ -11,100 +11,108 @@ import (
 )
 
 func TestEachRequestOnceWhicheverProxiesReport(t *testing.T) {
-	for name, silent := range map[string][2]bool{
-		"both": {false, false}, "source": {false, true}, "destination": {true, false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			for seed := range uint64(6) {
-				w := newWorld(t, seed)
-				var from, to []*pod
-				for range 4 {
-					from, to = append(from, w.pod(Source)), append(to, w.pod(Destination))
-				}
-				for _, p := range from {
-					p.silent = silent[0]
-				}
-				for _, p := range to {
-					p.silent = silent[1]
-				}
-				for range 60 * 15 {
-					for range w.random.IntN(4) {
-						o := &outcomes[w.random.IntN(len(outcomes))]
-						if silent[0] && o.never {
-							continue
+	atCadences(t, func(t *testing.T, c cadence) {
+		for name, silent := range map[string][2]bool{
+			"both": {false, false}, "source": {false, true}, "destination": {true, false},
+		} {
+			t.Run(name, func(t *testing.T) {
+				for seed := range seeds(t, 3) {
+					w := newWorldAt(t, seed, c)
+					var from, to []*pod
+					for range 4 {
+						from, to = append(from, w.pod(Source)), append(to, w.pod(Destination))
+					}
+					for _, p := range from {
+						p.silent = silent[0]
+					}
+					for _, p := range to {
+						p.silent = silent[1]
+					}
+					for range 60 * 15 {
+						for range w.random.IntN(4) {
+							o := &outcomes[w.random.IntN(len(outcomes))]
+							if silent[0] && o.never {
+								continue
+							}
+							k := key(fmt.Sprintf("web-%d", w.random.IntN(2)), "reviews-v2", HTTP)
+							w.call(k, k, k, from[w.random.IntN(4)], to[w.random.IntN(4)], o)
 						}
-						k := key(fmt.Sprintf("web-%d", w.random.IntN(2)), "reviews-v2", HTTP)
-						w.call(k, k, k, from[w.random.IntN(4)], to[w.random.IntN(4)], o)
+						w.tick()
+					}
+					w.quiet()
+					w.exact()
+				}
+			})
+		}
+	})
+}
+
+// A pod that is killed takes what it has not reported along. The other end has it.
+func TestKilledProxiesOfOneSideLoseNothing(t *testing.T) {
+	atCadences(t, func(t *testing.T, c cadence) {
+		for _, killed := range []Reporter{Source, Destination} {
+			t.Run(killed.String(), func(t *testing.T) {
+				w := newWorldAt(t, 7, c)
+				from, to := w.pod(Source), w.pod(Destination)
+				k := key("web", "reviews-v2", HTTP)
+				for second := range 60 * 20 {
+					o := &outcomes[w.random.IntN(4)]
+					w.call(k, k, k, from, to, o)
+					if second%130 == 0 {
+						if killed == Source {
+							from.kill()
+						} else {
+							to.kill()
+						}
 					}
 					w.tick()
 				}
 				w.quiet()
 				w.exact()
-			}
-		})
-	}
-}
-
-// A pod that is killed takes what it has not reported along. The other end has it.
-func TestKilledProxiesOfOneSideLoseNothing(t *testing.T) {
-	for _, killed := range []Reporter{Source, Destination} {
-		t.Run(killed.String(), func(t *testing.T) {
-			w := newWorld(t, 7)
-			from, to := w.pod(Source), w.pod(Destination)
-			k := key("web", "reviews-v2", HTTP)
-			for second := range 60 * 20 {
-				o := &outcomes[w.random.IntN(4)]
-				w.call(k, k, k, from, to, o)
-				if second%130 == 0 {
-					if killed == Source {
-						from.kill()
-					} else {
-						to.kill()
-					}
-				}
-				w.tick()
-			}
-			w.quiet()
-			w.exact()
-		})
-	}
+			})
+		}
+	})
 }
 
 // What both sides lost at different times is healed by a pause between: what the one had surplus does not hide what the
 // other one loses later.
 func TestAPauseMakesReportersEqual(t *testing.T) {
-	w := newWorld(t, 8)
-	from, to := w.pod(Source), w.pod(Destination)
-	k := key("web", "reviews-v2", HTTP)
-	burst := func(victim *pod) {
-		for range 50 {
-			w.call(k, k, k, from, to, &outcomes[0])
+	atCadences(t, func(t *testing.T, c cadence) {
+		w := newWorldAt(t, 8, c)
+		from, to := w.pod(Source), w.pod(Destination)
+		k := key("web", "reviews-v2", HTTP)
+		burst := func(victim *pod) {
+			for range 50 {
+				w.call(k, k, k, from, to, &outcomes[0])
+			}
+			victim.kill()
+			w.quiet()
 		}
-		victim.kill()
-		w.quiet()
-	}
-	burst(from)
-	burst(to)
-	burst(from)
-	w.exact()
+		burst(from)
+		burst(to)
+		burst(from)
+		w.exact()
+	})
 }
 
 // A workload of which some pods have a proxy and others not.
 func TestHalfOfTheCalleesHaveAProxy(t *testing.T) {
-	w := newWorld(t, 9)
-	from, with, without := w.pod(Source), w.pod(Destination), w.pod(Destination)
-	without.silent = true
-	k := key("web", "reviews-v2", HTTP)
-	for range 60 * 10 {
-		to := with
-		if w.random.IntN(2) == 0 {
-			to = without
+	atCadences(t, func(t *testing.T, c cadence) {
+		w := newWorldAt(t, 9, c)
+		from, with, without := w.pod(Source), w.pod(Destination), w.pod(Destination)
+		without.silent = true
+		k := key("web", "reviews-v2", HTTP)
+		for range 60 * 10 {
+			to := with
+			if w.random.IntN(2) == 0 {
+				to = without
+			}
+			w.call(k, k, k, from, to, &outcomes[w.random.IntN(len(outcomes))])
+			w.tick()
 		}
-		w.call(k, k, k, from, to, &outcomes[w.random.IntN(len(outcomes))])
-		w.tick()
-	}
-	w.quiet()
-	w.exact()
+		w.quiet()
+		w.exact()
+	})
 }
 
 // Retries are requests of their own where they arrived: the callee counts each attempt, and so does the graph.
@@ -120,74 +128,23 @@ func TestAttemptsThatArrivedAreRequests(t *testing.T) {
 	assert.Equal(t, uint64(31), e.Interval.Errors())
 }
 
-// The caller's proxy cannot tell who answered; the callee's can tell who called.
-func TestSourceThatDoesNotKnowTheCallee(t *testing.T) {
-	for seed := range uint64(4) {
-		w := newWorld(t, seed)
+func TestCallsThatReachedNobodyStandAlone(t *testing.T) {
+	atCadences(t, func(t *testing.T, c cadence) {
+		w := newWorldAt(t, 3, c)
 		from, to := w.pod(Source), w.pod(Destination)
-		k, blind := key("web", "reviews-v2", HTTP), key("web", "", HTTP)
-		for range 60 * 10 {
-			w.call(k, blind, k, from, to, &outcomes[w.random.IntN(6)])
+		k, nobody := key("web", "reviews-v2", HTTP), key("web", "", HTTP)
+		for range 60 * 5 {
+			w.call(k, k, k, from, to, &outcomes[0])
+			w.call(nobody, nobody, nobody, from, to, &outcomes[6])
 			w.tick()
 		}
 		w.quiet()
 		w.exact()
-	}
-}
-
-func TestCallsThatReachedNobodyStandAlone(t *testing.T) {
-	w := newWorld(t, 3)
-	from, to := w.pod(Source), w.pod(Destination)
-	k, nobody := key("web", "reviews-v2", HTTP), key("web", "", HTTP)
-	for range 60 * 5 {
-		w.call(k, k, k, from, to, &outcomes[0])
-		w.call(nobody, nobody, nobody, from, to, &outcomes[6])
-		w.tick()
-	}
-	w.quiet()
-	w.exact()
-}
-
-// A callee without a proxy, and a caller's proxy that cannot name it: nobody else will ever report these.
-func TestUnknownCalleeThatNobodyNames(t *testing.T) {
-	w := newWorld(t, 4)
-	from, to := w.pod(Source), w.pod(Destination)
-	to.silent = true
-	blind := key("web", "", HTTP)
-	for range 60 * 5 {
-		w.call(blind, blind, blind, from, to, &outcomes[w.random.IntN(6)])
-		w.tick()
-	}
-	w.quiet()
-	w.exact()
+	})
 }
 
 func tcp(k Key, r Reporter, connections, sent uint64) *Point {
 	return &Point{Key: k, Reporter: r, Opened: connections, Closed: connections, RequestBytes: sent, ResponseBytes: 2 * sent}
-}
-
-// Without certificates the callee's proxy cannot tell who opened a TCP connection.
-func TestConnectionsOfAnUnknownCaller(t *testing.T) {
-	g := newGraph(t, DefaultConfig())
-	known, blind := key("web", "redis", TCP), key("", "redis", TCP)
-	const minutes = 6
-	for minute := range minutes + 3 {
-		if minute < minutes {
-			require.NoError(t, g.Add(tcp(known, Source, 10, 1000)))
-			// The same, and five of somebody outside of the mesh.
-			require.NoError(t, g.Add(tcp(blind, Destination, 15, 1500)))
-		}
-		g.Roll(at(minute + 1))
-	}
-	totals := map[string]Counts{}
-	for _, e := range g.Snapshot().Edges {
-		totals[e.Caller.Workload] = e.Total
-	}
-	assert.Equal(t, uint64(10*minutes), totals["web"].Opened)
-	assert.Equal(t, uint64(5*minutes), totals[""].Opened)
-	assert.Equal(t, uint64(1000*minutes), totals["web"].RequestBytes)
-	assert.Equal(t, uint64(500*minutes), totals[""].RequestBytes)
-	assert.Equal(t, uint64(1000*minutes), totals[""].ResponseBytes)
 }
 
 // Over HTTP the caller's proxy names itself, so an unknown caller has none: it waits for nobody.
@@ -234,41 +191,6 @@ func TestTheCalleeIsBelievedAboutAnAnswer(t *testing.T) {
 	}
 }
 
-// Neither side can name who answered, as of a callee that left before anybody knew it.
-func TestTwoReportersOfAnUnknownEnd(t *testing.T) {
-	g := newGraph(t, DefaultConfig())
-	known, blind := key("web", "reviews-v2", HTTP), key("web", "", HTTP)
-	minute := 0
-	roll := func(n int) {
-		for range n {
-			minute++
-			g.Roll(at(minute))
-		}
-	}
-	// Half of what the caller cannot name is another edge's.
-	require.NoError(t, g.Add(ok(blind, Source, 50)))
-	require.NoError(t, g.Add(ok(known, Destination, 25)))
-	roll(3)
-	total := func(workload string) uint64 {
-		for _, e := range g.Snapshot().Edges {
-			if e.Callee.Workload == workload {
-				return e.Total.Requests()
-			}
-		}
-		return 0
-	}
-	assert.Equal(t, uint64(25), total("reviews-v2"))
-	assert.Equal(t, uint64(25), total(""))
-	// From now on the callee's proxy speaks of it too.
-	require.NoError(t, g.Add(ok(blind, Destination, 40)))
-	require.NoError(t, g.Add(ok(blind, Source, 40)))
-	roll(1)
-	assert.Equal(t, uint64(65), total(""))
-	roll(3)
-	assert.Equal(t, uint64(65), total(""))
-	assert.Equal(t, uint64(25), total("reviews-v2"))
-}
-
 // An edge on which the callee never reported has nobody to wait for.
 func TestUnansweredRequestsOfASingleReporterCountAtOnce(t *testing.T) {
 	config := DefaultConfig()
@@ -276,7 +198,7 @@ func TestUnansweredRequestsOfASingleReporterCountAtOnce(t *testing.T) {
 	k := key("web", "reviews-v2", HTTP)
 	broken := &Point{Key: k, Reporter: Source, Status: 503, GRPC: -1, Flags: "UC", Requests: 3}
 	require.NoError(t, g.Add(broken))
-	for i := range config.Settle {
+	for i := range int(config.Settle / interval) {
 		assert.Zero(t, g.Roll(at(i + 1)).Edges[0].Interval.Requests(), "a second reporter may yet come")
 	}
 	assert.Equal(t, uint64(3), g.Roll(at(10)).Edges[0].Interval.Requests())

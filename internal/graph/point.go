@@ -42,7 +42,8 @@ type Class uint8
 
 // The classes.
 const (
-	// Other is an informational status, or none that anybody can read.
+	// Other is an informational status, or none that anybody can read: one that was not told, as of series that were put
+	// together. The other reporter may tell it, so these wait as those of [NoResponse] do.
 	Other Class = iota
 	// Success is a status from 200 to 299, and for gRPC status 0.
 	Success
@@ -80,20 +81,41 @@ const (
 	TLSNone
 )
 
+// Zone is what a point says of the availability zones of two ends in one region: mesh.traffic.locality.
+type Zone uint8
+
+// The zones. What crosses from one region to another is [ZoneUnknown] here: the regions are in the key.
+const (
+	ZoneUnknown Zone = iota
+	// SameZone is mesh.traffic.locality same_zone.
+	SameZone
+	// CrossZone is mesh.traffic.locality cross_zone.
+	CrossZone
+)
+
 // Point is what one delta data point adds. Set the quantities that the metric has; the others stay 0.
 type Point struct {
 	Key      Key
 	Reporter Reporter
-	// Status is the HTTP status, 0 for none. GRPC is the gRPC status, -1 if there is none.
+	// Time is when the point ends, in seconds since 1970; 0 for unknown. It tells what comes late from what is new on an
+	// edge that was quiet.
+	Time int64
+	// Status is the HTTP status, 0 for none, -1 if nothing tells. GRPC is the gRPC status, -1 if there is none.
 	Status, GRPC int
 	// Flags are the response flags as they came, such as "UF,URX"; "-" and "" mean none.
 	Flags string
 	TLS   TLS
+	// Zone says where the bytes went. It is left alone where the key names two regions.
+	Zone Zone
+	// SourcePrincipal and DestinationPrincipal are the identities of caller and callee as the reporter tells them, such as
+	// spiffe://mesh.example/ns/shop/sa/web; empty for unknown.
+	SourcePrincipal, DestinationPrincipal string
 	// Requests are requests that ended.
 	Requests uint64
 	// RequestBytes go from caller to callee, ResponseBytes back, whoever reports.
 	RequestBytes, ResponseBytes uint64
-	// Opened, Closed and FailedConnections count TCP connections.
+	// Opened, Closed and FailedConnections count TCP connections. Those that closed with a flag that says that the callee
+	// was never reached count as failed.
 	Opened, Closed, FailedConnections uint64
 	// Latency is the duration of requests in milliseconds, as the reporter saw it; nil for none. The graph keeps no
 	// reference to it.

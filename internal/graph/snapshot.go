@@ -39,6 +39,8 @@ type Stats struct {
 	TextsCut uint64 `json:"texts_cut"`
 	// FlagsOther are response flags that count as "other": too many different ones on an edge, or too long.
 	FlagsOther uint64 `json:"flags_other"`
+	// IdentitiesOther are identities of points that had no room on their edge, or were too long.
+	IdentitiesOther uint64 `json:"identities_other"`
 	// Expired are edges that were dropped after a time without reports.
 	Expired uint64 `json:"expired_edges"`
 }
@@ -49,7 +51,8 @@ func (g *Graph) Stats() Stats {
 		Edges: int(g.edges.Load()), OverflowEdges: int(g.overflow.Load()), MaxEdges: g.config.MaxEdges,
 		Points: g.stats.points.Load(), OverflowedPoints: g.stats.overflowed.Load(),
 		RefusedLatencies: g.stats.refused.Load(), RefusedPoints: g.stats.unknownReporter.Load(),
-		TextsCut: g.stats.textsCut.Load(), FlagsOther: g.stats.flagsOther.Load(), Expired: g.stats.expired.Load(),
+		TextsCut: g.stats.textsCut.Load(), FlagsOther: g.stats.flagsOther.Load(),
+		IdentitiesOther: g.stats.identitiesOther.Load(), Expired: g.stats.expired.Load(),
 	}
 }
 
@@ -69,7 +72,13 @@ type Edge struct {
 	// OpenConnections are connections that were opened and not closed since First.
 	OpenConnections uint64
 	Exemplars       []Exemplar
-	First, Last     time.Time
+	// Identities under which the ends were seen, by end and principal; OtherIdentities are the requests and connections
+	// under identities that the edge had no room for.
+	Identities      []Identity
+	OtherIdentities uint64
+	// Plaintext is nil where nobody ever told of a request or connection without TLS.
+	Plaintext   *Plaintext
+	First, Last time.Time
 }
 
 // Flag is how many requests of a reporter had a response flag.
@@ -87,6 +96,10 @@ type Counts struct {
 	NeverReached uint64
 	// RequestBytes went from caller to callee, ResponseBytes back.
 	RequestBytes, ResponseBytes uint64
+	// The bytes of these of which it is known that they stayed in an availability zone, or crossed to another one in the
+	// region. All others' zones are unknown, or the regions differ. They are at most all bytes in a total, and in an
+	// interval they may be more: the reporter that knows the zones may be the second one.
+	RequestSameZone, RequestCrossZone, ResponseSameZone, ResponseCrossZone uint64
 	// Opened, Closed and Failed are TCP connections.
 	Opened, Closed, Failed uint64
 	// MutualTLS and Plaintext are requests and connections of which it is known.
@@ -132,6 +145,10 @@ func (c *Counts) Add(o *Counts) {
 		{&c.NeverReached, &o.NeverReached},
 		{&c.RequestBytes, &o.RequestBytes},
 		{&c.ResponseBytes, &o.ResponseBytes},
+		{&c.RequestSameZone, &o.RequestSameZone},
+		{&c.RequestCrossZone, &o.RequestCrossZone},
+		{&c.ResponseSameZone, &o.ResponseSameZone},
+		{&c.ResponseCrossZone, &o.ResponseCrossZone},
 		{&c.Opened, &o.Opened},
 		{&c.Closed, &o.Closed},
 		{&c.Failed, &o.Failed},
@@ -146,6 +163,8 @@ func (c *Counts) Add(o *Counts) {
 func (c *counts) public(never *[ClassCount]uint64) Counts {
 	p := Counts{
 		RequestBytes: c[requestBytes], ResponseBytes: c[responseBytes],
+		RequestSameZone: c[requestSame], RequestCrossZone: c[requestCross],
+		ResponseSameZone: c[responseSame], ResponseCrossZone: c[responseCross],
 		Opened: c[opened], Closed: c[closed], Failed: c[failed], MutualTLS: c[mutual], Plaintext: c[plain],
 	}
 	for i := range p.Classes {
@@ -155,9 +174,12 @@ func (c *counts) public(never *[ClassCount]uint64) Counts {
 	return p
 }
 
-// publish makes the record of the interval and begins the next one. before is what was counted until the last one.
-func (e *edge) publish(before *counts, now int64, settle int) Edge {
-	e.grow(now, settle)
+// publish makes the record of the interval and begins the next one. before is what was counted until the last one; now and
+// expired, before which what nobody told is forgotten, are in seconds.
+func (e *edge) publish(before *counts, now, expired int64, p pace) Edge {
+	if e.levels(p) {
+		e.level(p)
+	}
 	interval, never := e.counted, e.never
 	for i := range interval {
 		interval[i] = minus(interval[i], before[i])
@@ -169,9 +191,10 @@ func (e *edge) publish(before *counts, now int64, settle int) Edge {
 	out := Edge{
 		Key: &e.key, Interval: interval.public(&never), Total: e.counted.public(&e.never),
 		OpenConnections: minus(e.counted[opened], e.counted[closed]),
-		Exemplars:       e.exemplars,
-		First:           time.Unix(e.first, 0).UTC(), Last: time.Unix(e.last, 0).UTC(),
+		Exemplars:       e.exemplars, Plaintext: e.publishPlaintext(now),
+		First: time.Unix(e.first, 0).UTC(), Last: time.Unix(e.last, 0).UTC(),
 	}
+	out.Identities, out.OtherIdentities = e.publishIdentities(now, expired)
 	e.exemplars = nil
 	for r, s := range e.sides {
 		if s == nil || !s.heard {
@@ -192,21 +215,4 @@ func (e *edge) publish(before *counts, now int64, settle int) Edge {
 		return cmp.Or(cmp.Compare(a.Reporter, b.Reporter), cmp.Compare(a.Flag, b.Flag))
 	})
 	return out
-}
-
-// grow counts the intervals that the edge lived, and those in which it was quiet.
-func (e *edge) grow(now int64, settle int) {
-	if e.age < 255 {
-		e.age++
-	}
-	if slices.ContainsFunc(e.sides[:], func(s *side) bool { return s != nil && s.spoke }) {
-		e.quiet, e.last = 0, now
-		return
-	}
-	if e.quiet < 255 {
-		e.quiet++
-	}
-	if int(e.quiet) == 2*settle+1 {
-		e.level()
-	}
 }

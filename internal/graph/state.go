@@ -5,19 +5,19 @@ package graph
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"hash/crc32"
 	"time"
 )
 
 // The state is a header, a table of names, the edges, and a checksum:
 //
-//	"OMG" version  sequence  count of names  {length name}  count of edges  {edge}  CRC-32C of all before, big endian
+//	"OMG" version  sequence  clock  resume  count of names  {length name}  count of edges  {edge}  CRC-32C of all before, big endian
 //
 // Numbers are unsigned varints. The parts of an edge are in the order in which they are written below.
 const (
-	stateMagic   = "OMG\x01"
-	maxStateText = 512
+	stateMagic   = "OMG"
+	stateVersion = 2
+	maxStateText = max(MaxText, maxIdentity)
 )
 
 var (
@@ -33,7 +33,7 @@ var (
 func (g *Graph) Encode() []byte {
 	g.rolling.Lock()
 	defer g.rolling.Unlock()
-	names, ids := []string{}, map[string]uint64{}
+	names := nameTable{ids: map[string]uint64{}}
 	var body []byte
 	edges := uint64(0)
 	for i := range g.shards {
@@ -41,23 +41,19 @@ func (g *Graph) Encode() []byte {
 		s.mu.Lock()
 		for _, e := range s.order {
 			for _, f := range e.key.fields() {
-				id, ok := ids[*f]
-				if !ok {
-					id = uint64(len(names))
-					ids[*f] = id
-					names = append(names, *f)
-				}
-				body = binary.AppendUvarint(body, id)
+				body = names.append(body, *f)
 			}
-			body = e.append(body)
+			body = e.append(body, &names)
 			edges++
 		}
 		s.mu.Unlock()
 	}
-	out := append([]byte(nil), stateMagic...)
+	out := append([]byte(stateMagic), stateVersion)
 	out = binary.AppendUvarint(out, g.sequence)
-	out = binary.AppendUvarint(out, uint64(len(names)))
-	for _, n := range names {
+	out = binary.AppendUvarint(out, uint64(g.clock))
+	out = appendSeconds(out, g.resume.Unix())
+	out = binary.AppendUvarint(out, uint64(len(names.names)))
+	for _, n := range names.names {
 		out = binary.AppendUvarint(out, uint64(len(n)))
 		out = append(out, n...)
 	}
@@ -66,15 +62,45 @@ func (g *Graph) Encode() []byte {
 	return binary.BigEndian.AppendUint32(out, crc32.Checksum(out, castagnoli))
 }
 
-func (e *edge) append(b []byte) []byte {
+// nameTable gives each name a number.
+type nameTable struct {
+	names []string
+	ids   map[string]uint64
+}
+
+func (t *nameTable) append(b []byte, name string) []byte {
+	id, ok := t.ids[name]
+	if !ok {
+		id = uint64(len(t.names))
+		t.ids[name] = id
+		t.names = append(t.names, name)
+	}
+	return binary.AppendUvarint(b, id)
+}
+
+const (
+	stateRolled = 1 << iota
+	stateLeveled
+)
+
+func (e *edge) append(b []byte, names *nameTable) []byte {
 	kind := uint64(e.key.Protocol) << 1
 	if e.key.Overflow {
 		kind |= 1
 	}
 	b = binary.AppendUvarint(b, kind)
-	b = binary.AppendUvarint(b, uint64(e.first))
-	b = binary.AppendUvarint(b, uint64(e.last))
-	b = append(b, e.age, e.quiet)
+	b = appendSeconds(b, e.first)
+	b = appendSeconds(b, e.last)
+	marks := byte(0)
+	if e.rolled {
+		marks |= stateRolled
+	}
+	if e.leveled {
+		marks |= stateLeveled
+	}
+	b = append(b, marks)
+	b = binary.AppendUvarint(b, uint64(e.born))
+	b = binary.AppendUvarint(b, uint64(e.spokeAt))
 	b = e.counted.append(b)
 	b = e.base.append(b)
 	for i := range e.never {
@@ -93,69 +119,82 @@ func (e *edge) append(b []byte) []byte {
 		}
 		b = s.total.append(b)
 	}
-	if e.waiting == nil {
+	b = e.waiting.append(b)
+	b = e.past.append(b)
+	b = e.identities.append(b, names)
+	return e.plaintext.append(b)
+}
+
+func (w *waiting) append(b []byte) []byte {
+	if w == nil {
 		return append(b, 0)
 	}
-	b = append(b, 1, byte(len(e.waiting.broken)))
-	for _, v := range e.waiting.broken {
-		b = binary.AppendUvarint(b, v)
+	b = append(b, 1, byte(len(w.open)))
+	for _, m := range w.open {
+		b = binary.AppendUvarint(b, uint64(m.at))
+		for _, v := range m.least {
+			b = binary.AppendUvarint(b, v)
+		}
 	}
-	b = append(b, byte(len(e.waiting.said)))
-	for i := range e.waiting.said {
-		b = e.waiting.said[i].append(b)
+	blind := byte(0)
+	if w.blind {
+		blind = 1
 	}
-	return e.waiting.settled.append(b)
+	b = appendSaid(append(b, blind), w.said)
+	for _, shown := range w.shown {
+		b = appendSaid(b, shown)
+	}
+	return w.settled.append(b)
 }
+
+func appendSaid(b []byte, said []saidMark) []byte {
+	b = append(b, byte(len(said)))
+	for i := range said {
+		b = binary.AppendUvarint(b, uint64(said[i].at))
+		b = said[i].total.append(b)
+	}
+	return b
+}
+
+func (x *identities) append(b []byte, names *nameTable) []byte {
+	if x == nil {
+		return append(b, 0)
+	}
+	b = append(b, byte(1+len(x.list)))
+	b = binary.AppendUvarint(b, x.other)
+	for i := range x.list {
+		k := &x.list[i]
+		b = names.append(append(b, byte(k.end)), k.principal)
+		for _, n := range k.requests {
+			b = binary.AppendUvarint(b, n)
+		}
+		b = appendSeconds(b, k.first)
+		b = appendSeconds(b, k.last)
+	}
+	return b
+}
+
+func (p *Plaintext) append(b []byte) []byte {
+	if p == nil {
+		return append(b, 0)
+	}
+	reporters := byte(0)
+	for _, r := range p.Reporters {
+		reporters |= 1 << r
+	}
+	b = append(b, reporters)
+	b = appendSeconds(b, p.First.Unix())
+	return appendSeconds(b, p.Last.Unix())
+}
+
+// appendSeconds writes a time of day. A clock before 1970 is none.
+func appendSeconds(b []byte, t int64) []byte { return binary.AppendUvarint(b, uint64(max(t, 0))) }
 
 func (c *counts) append(b []byte) []byte {
 	for _, v := range c {
 		b = binary.AppendUvarint(b, v)
 	}
 	return b
-}
-
-// reader reads a state. After an error it gives zeros.
-type reader struct {
-	b      []byte
-	failed bool
-}
-
-func (r *reader) number() uint64 {
-	v, n := binary.Uvarint(r.b)
-	if n <= 0 {
-		r.failed, r.b = true, nil
-		return 0
-	}
-	r.b = r.b[n:]
-	return v
-}
-
-// upTo reads a number that must not be greater than most.
-func (r *reader) upTo(most uint64) uint64 {
-	v := r.number()
-	if v > most {
-		r.failed, r.b = true, nil
-		return 0
-	}
-	return v
-}
-
-func (r *reader) octet() byte { return r.octets(1)[0] }
-
-func (r *reader) octets(n int) []byte {
-	if n > len(r.b) {
-		r.failed, r.b = true, nil
-		return make([]byte, n)
-	}
-	out := r.b[:n]
-	r.b = r.b[n:]
-	return out
-}
-
-func (r *reader) counts(c *counts) {
-	for i := range c {
-		c[i] = r.number()
-	}
 }
 
 // Restore takes a state into an empty graph. Edges that nobody reported since longer than Config.Expire before now, and
@@ -166,11 +205,11 @@ func (g *Graph) Restore(state []byte, now time.Time) (leftOut int, err error) {
 	if g.edges.Load()+g.overflow.Load() != 0 {
 		return 0, ErrNotEmpty
 	}
-	edges, sequence, err := decode(state)
+	edges, sequence, clock, resume, err := decode(state)
 	if err != nil {
 		return 0, err
 	}
-	g.sequence = sequence
+	g.sequence, g.clock, g.resume = sequence, clock, resume
 	expired := now.Add(-g.config.Expire).Unix()
 	for _, e := range edges {
 		e.last = min(e.last, now.Unix())
@@ -194,85 +233,4 @@ func (g *Graph) Restore(state []byte, now time.Time) (leftOut int, err error) {
 		s.mu.Unlock()
 	}
 	return leftOut, nil
-}
-
-func decode(state []byte) ([]*edge, uint64, error) {
-	if len(state) < len(stateMagic)+4 || string(state[:len(stateMagic)]) != stateMagic {
-		return nil, 0, fmt.Errorf("%w: it does not begin as one of version 1", ErrState)
-	}
-	end := len(state) - 4
-	if binary.BigEndian.Uint32(state[end:]) != crc32.Checksum(state[:end], castagnoli) {
-		return nil, 0, fmt.Errorf("%w: the checksum does not fit", ErrState)
-	}
-	return decodeBody(state[len(stateMagic):end])
-}
-
-func decodeBody(body []byte) ([]*edge, uint64, error) {
-	r := &reader{b: body}
-	sequence := r.number()
-	// A name has at least a byte of length, an edge far more: what is announced cannot make us allocate more than is there.
-	names := make([]string, r.upTo(uint64(len(r.b))))
-	for i := range names {
-		names[i] = string(r.octets(int(r.upTo(maxStateText))))
-	}
-	edges := make([]*edge, 0, r.upTo(uint64(len(r.b))/20))
-	seen := make(map[Key]struct{}, cap(edges))
-	for range cap(edges) {
-		e := r.edge(names)
-		if r.failed {
-			break
-		}
-		if _, twice := seen[e.key]; twice {
-			return nil, 0, fmt.Errorf("%w: an edge is there twice", ErrState)
-		}
-		seen[e.key] = struct{}{}
-		edges = append(edges, e)
-	}
-	if r.failed || len(r.b) != 0 {
-		return nil, 0, fmt.Errorf("%w: it does not end where it should", ErrState)
-	}
-	return edges, sequence, nil
-}
-
-func (r *reader) edge(names []string) *edge {
-	e := &edge{}
-	for _, f := range e.key.fields() {
-		i := r.number()
-		if i >= uint64(len(names)) {
-			r.failed, r.b = true, nil
-			return e
-		}
-		*f = names[i]
-	}
-	kind := r.upTo(uint64(protocolCount)<<1 - 1)
-	e.key.Protocol, e.key.Overflow = Protocol(kind>>1), kind&1 == 1
-	e.key, _ = e.key.interned()
-	e.first = int64(r.upTo(1 << 40))
-	e.last = int64(r.upTo(1 << 40))
-	e.age, e.quiet = r.octet(), r.octet()
-	r.counts(&e.counted)
-	r.counts(&e.base)
-	for i := range e.never {
-		e.never[i], e.neverBefore[i] = r.number(), r.number()
-	}
-	for i := range e.sides {
-		if kind := r.octet(); kind != 0 {
-			e.sides[i] = &side{heard: kind == 2}
-			r.counts(&e.sides[i].total)
-		}
-	}
-	if r.octet() == 0 {
-		return e
-	}
-	e.waiting = &waiting{}
-	for range r.octet() & 31 {
-		e.waiting.broken = append(e.waiting.broken, r.number())
-	}
-	for range r.octet() & 31 {
-		var c counts
-		r.counts(&c)
-		e.waiting.said = append(e.waiting.said, c)
-	}
-	r.counts(&e.waiting.settled)
-	return e
 }

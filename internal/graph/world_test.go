@@ -4,6 +4,8 @@ package graph
 
 import (
 	"math/rand/v2"
+	"os"
+	"strconv"
 	"testing"
 	"time"
 
@@ -66,13 +68,42 @@ type truth struct {
 	never   uint64
 }
 
+// cadence is how often the graph rolls, and how reports come to it, all in seconds.
+type cadence struct {
+	roll int
+	// scrape is how often a pod is scraped, report how often its agent reports.
+	scrape, report int
+	// way is the most that a report is under way from the agent to the graph.
+	way int
+}
+
+// everyMinute is an agent that reports what it scrapes, and a graph that rolls as often.
+var everyMinute = cadence{roll: 60, scrape: 60, report: 60, way: 20}
+
+// cadences are those at which the counts have to be right with the default settle: the longest way of a request to the graph
+// is scrape, report and way.
+var cadences = map[string]cadence{
+	"roll 60, report 60":            everyMinute,
+	"roll 4, report 60":             {roll: 4, scrape: 60, report: 60, way: 0},
+	"roll 4, scrape 15, report 60":  {roll: 4, scrape: 15, report: 60, way: 30},
+	"roll 4, scrape 15, report 15":  {roll: 4, scrape: 15, report: 15, way: 60},
+	"roll 15, scrape 15, report 60": {roll: 15, scrape: 15, report: 60, way: 30},
+	"roll 1, scrape 5, report 30":   {roll: 1, scrape: 5, report: 30, way: 30},
+}
+
 // pod is a proxy that holds what it has not reported yet.
 type pod struct {
 	reporter Reporter
-	phase    int // second of the minute at which it reports
+	phase    int // second at which it is scraped, and its agent reports
 	lag      int // seconds that a report is under way
 	held     map[series]uint64
-	silent   bool // it has no proxy
+	scraped  map[series]uint64 // by the agent, which has not reported it
+	at       int               // second of the latest scrape
+	silent   bool              // it has no proxy
+	losing   bool              // its agent's reports are lost
+	// until is the second until which its agent can send nothing.
+	until int
+	queue []report
 }
 
 // series is what a series of a proxy is named by.
@@ -95,20 +126,45 @@ type world struct {
 	pods    []*pod
 	way     []report
 	second  int
+	cadence cadence
 	truth   map[Key]*truth
 	counted map[Key]*Counts
 }
 
-func newWorld(t *testing.T, seed uint64) *world {
+// seeds are a few worlds, or as many as MESH_GRAPH_SEEDS says.
+func seeds(t *testing.T, few uint64) uint64 {
+	t.Helper()
+	if text := os.Getenv("MESH_GRAPH_SEEDS"); text != "" {
+		n, err := strconv.ParseUint(text, 10, 16)
+		require.NoError(t, err, "MESH_GRAPH_SEEDS")
+		return n
+	}
+	return few
+}
+
+// atCadences runs a test at each of the cadences.
+func atCadences(t *testing.T, test func(t *testing.T, c cadence)) {
+	for name, c := range cadences {
+		t.Run(name, func(t *testing.T) { test(t, c) })
+	}
+}
+
+func newWorld(t *testing.T, seed uint64) *world { return newWorldAt(t, seed, everyMinute) }
+
+func newWorldAt(t *testing.T, seed uint64, c cadence) *world {
 	config := DefaultConfig()
+	require.LessOrEqual(t, c.scrape%c.report+c.report+c.way, int(config.Settle/time.Second), "the longest way of a report")
 	return &world{
-		t: t, g: newGraph(t, config), random: rand.New(rand.NewPCG(seed, 1)),
+		t: t, g: newGraph(t, config), random: rand.New(rand.NewPCG(seed, 1)), cadence: c,
 		truth: map[Key]*truth{}, counted: map[Key]*Counts{},
 	}
 }
 
 func (w *world) pod(r Reporter) *pod {
-	p := &pod{reporter: r, phase: w.random.IntN(60), lag: w.random.IntN(20), held: map[series]uint64{}}
+	p := &pod{
+		reporter: r, phase: w.random.IntN(60), lag: w.random.IntN(w.cadence.way + 1),
+		held: map[series]uint64{}, scraped: map[series]uint64{},
+	}
 	w.pods = append(w.pods, p)
 	return p
 }
@@ -133,19 +189,43 @@ func (w *world) call(real, source, destination Key, from, to *pod, o *outcome) {
 // kill drops what a pod has not reported.
 func (p *pod) kill() { clear(p.held) }
 
+// work is a second of a pod and its agent.
+func (w *world) work(p *pod) {
+	if w.second%w.cadence.scrape == p.phase%w.cadence.scrape {
+		for s, n := range p.held {
+			p.scraped[s] += n
+		}
+		clear(p.held)
+		p.at = w.second
+	}
+	if w.second%w.cadence.report != p.phase%w.cadence.report {
+		return
+	}
+	for s, n := range p.scraped {
+		r := report{point: Point{
+			Key: s.key, Reporter: p.reporter, Status: s.status, GRPC: -1, Flags: s.flags, Requests: n,
+			Time: start.Unix() + int64(p.at),
+		}}
+		if !p.losing {
+			p.queue = append(p.queue, r)
+		}
+	}
+	clear(p.scraped)
+	if w.second < p.until {
+		return
+	}
+	for _, r := range p.queue {
+		r.due = w.second + p.lag
+		w.way = append(w.way, r)
+	}
+	p.queue = nil
+}
+
 // tick lets a second pass.
 func (w *world) tick() {
 	w.second++
 	for _, p := range w.pods {
-		if w.second%60 != p.phase {
-			continue
-		}
-		for s, n := range p.held {
-			w.way = append(w.way, report{w.second + p.lag, Point{
-				Key: s.key, Reporter: p.reporter, Status: s.status, GRPC: -1, Flags: s.flags, Requests: n,
-			}})
-		}
-		clear(p.held)
+		w.work(p)
 	}
 	rest := w.way[:0]
 	w.random.Shuffle(len(w.way), func(i, j int) { w.way[i], w.way[j] = w.way[j], w.way[i] })
@@ -157,13 +237,19 @@ func (w *world) tick() {
 		require.NoError(w.t, w.g.Add(&r.point))
 	}
 	w.way = rest
-	if w.second%60 == 0 {
+	if w.second%w.cadence.roll == 0 {
 		w.roll()
 	}
 }
 
 func (w *world) roll() {
-	s := w.g.Roll(start.Add(time.Duration(w.second) * time.Second))
+	w.g.Roll(start.Add(time.Duration(w.second) * time.Second))
+	w.collect()
+}
+
+// collect adds up the interval that was published, and checks that nothing is counted that did not happen.
+func (w *world) collect() {
+	s := w.g.Snapshot()
 	for i := range s.Edges {
 		e := &s.Edges[i]
 		if w.counted[*e.Key] == nil {
@@ -172,10 +258,7 @@ func (w *world) roll() {
 		w.counted[*e.Key].Add(&e.Interval)
 		require.Equal(w.t, *w.counted[*e.Key], e.Total, "intervals add up to the total")
 	}
-	var told, happened uint64
-	for _, c := range w.counted {
-		told += c.Requests()
-	}
+	told, happened := w.told(), uint64(0)
 	for _, c := range w.truth {
 		for _, n := range c.classes {
 			happened += n
@@ -184,9 +267,41 @@ func (w *world) roll() {
 	require.LessOrEqual(w.t, told, happened, "more was counted than happened, in second %d", w.second)
 }
 
+// told is how many requests were counted.
+func (w *world) told() (n uint64) {
+	for _, c := range w.counted {
+		n += c.Requests()
+	}
+	return n
+}
+
+// restart carries the graph over a restart of the hub, during which nothing rolls and nothing is taken.
+func (w *world) restart(seconds int) {
+	w.g.Roll(start.Add(time.Duration(w.second) * time.Second))
+	state := w.g.Encode()
+	w.collect()
+	for _, p := range w.pods {
+		p.until = max(p.until, w.second+seconds)
+	}
+	for range seconds {
+		w.second++
+		for _, p := range w.pods {
+			w.work(p)
+		}
+	}
+	now := start.Add(time.Duration(w.second) * time.Second)
+	g, err := New(w.g.config, now)
+	require.NoError(w.t, err)
+	left, err := g.Restore(state, now)
+	require.NoError(w.t, err)
+	require.Zero(w.t, left)
+	g.Hold(now)
+	w.g = g
+}
+
 // quiet lets everything arrive and settle.
 func (w *world) quiet() {
-	for range 60 * 6 {
+	for range 60 * 8 {
 		w.tick()
 	}
 }

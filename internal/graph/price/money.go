@@ -3,6 +3,7 @@
 package price
 
 import (
+	"cmp"
 	"encoding/json"
 	"math"
 	"math/big"
@@ -33,6 +34,28 @@ func (a Amount) Plus(b Amount) Amount {
 		return Amount{math.MaxUint64, math.MaxUint64}
 	}
 	return Amount{hi, lo}
+}
+
+// Times returns the amount n times.
+func (a Amount) Times(n uint64) Amount {
+	over, high := bits.Mul64(a.hi, n)
+	carried, lo := bits.Mul64(a.lo, n)
+	hi, carry := bits.Add64(high, carried, 0)
+	if over != 0 || carry != 0 {
+		return Amount{math.MaxUint64, math.MaxUint64}
+	}
+	return Amount{hi, lo}
+}
+
+// Bits returns the amount as 128 bits, for a state that outlives the process; [AmountOfBits] is the way back.
+func (a Amount) Bits() (hi, lo uint64) { return a.hi, a.lo }
+
+// AmountOfBits returns the amount that [Amount.Bits] gave.
+func AmountOfBits(hi, lo uint64) Amount { return Amount{hi, lo} }
+
+// Compare returns -1, 0 or 1 as the amount is less than another one, the same, or more.
+func (a Amount) Compare(b Amount) int {
+	return cmp.Or(cmp.Compare(a.hi, b.hi), cmp.Compare(a.lo, b.lo))
 }
 
 // IsZero says whether it is nothing.

@@ -277,6 +277,21 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
+func TestAmountTimes(t *testing.T) {
+	unit := amountOf(1, 35_000)
+	assert.Equal(t, amountOf(123_456_789_000, 35_000), unit.Times(123_456_789_000))
+	assert.True(t, func() bool { z := unit.Times(0); return z.IsZero() }())
+	most := Amount{math.MaxUint64, math.MaxUint64}
+	assert.Equal(t, most, most.Times(2), "stays at the greatest")
+	assert.Equal(t, most, Amount{1, 0}.Times(math.MaxUint64).Times(2))
+	assert.Equal(t, Amount{math.MaxUint64, 0}, Amount{1, 0}.Times(math.MaxUint64))
+	assert.Equal(t, Amount{2, math.MaxUint64 - 2}, Amount{0, math.MaxUint64}.Times(3), "the carry: (2^64-1)·3 = 2·2^64 + 2^64-3")
+	assert.Equal(t, Amount{3, 7}, AmountOfBits(Amount{3, 7}.Bits()))
+	assert.Equal(t, 1, Amount{1, 0}.Compare(Amount{0, math.MaxUint64}))
+	assert.Equal(t, -1, Amount{1, 0}.Compare(Amount{1, 1}))
+	assert.Equal(t, 0, most.Compare(most))
+}
+
 func BenchmarkCost(b *testing.B) {
 	p := Default()
 	t := traffic(in("westeurope"), in("brazilsouth"), 123_456, 7_890_123)

@@ -101,10 +101,27 @@ type Price struct {
 	From string `json:"from" mapstructure:"from"`
 	To   string `json:"to" mapstructure:"to"`
 	// PerGB is a decimal number of at most six decimals.
-	PerGB json.Number `json:"per_gb" mapstructure:"per_gb"`
+	PerGB Decimal `json:"per_gb" mapstructure:"per_gb"`
 	// Side is which end's meter it is: out (the default) or in. Both apply where both are there.
 	Side string `json:"side" mapstructure:"side"`
 	Note string `json:"note" mapstructure:"note"`
+}
+
+// Decimal is a number as it was written, in quotes or not: [Table.Compile] checks it, for only there the key is known.
+type Decimal string
+
+// UnmarshalJSON takes any text and any number.
+func (d *Decimal) UnmarshalJSON(raw []byte) error {
+	var text string
+	if len(raw) > 0 && raw[0] == '"' {
+		if err := json.Unmarshal(raw, &text); err != nil {
+			return err
+		}
+		*d = Decimal(text)
+		return nil
+	}
+	*d = Decimal(raw)
+	return nil
 }
 
 //go:embed default.json
@@ -277,7 +294,7 @@ func (c *compiler) prices() {
 			c.failed("prices[%d].side is %q: write out or in", i, p.Side)
 		}
 		from, to := c.end(i, "from", p.From, p.Path), c.end(i, "to", p.To, p.Path)
-		micro, err := parseMicro(p.PerGB.String())
+		micro, err := parseMicro(string(p.PerGB))
 		if err != nil {
 			c.failed("prices[%d].per_gb is %q: %w", i, p.PerGB, err)
 		}
