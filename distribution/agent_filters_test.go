@@ -75,7 +75,7 @@ func TestAgentKeepsWhatTheMeshIsJudgedBy(t *testing.T) {
 		"envoy_cluster_upstream_rq_total": true, "cluster.upstream_cx_active": true, "envoy_cluster_outlier_detection_ejections_active": true,
 		"envoy_cluster_lb_healthy_panic": true, "cluster.zone.upstream_rq_2xx": true,
 		"envoy_cluster_zone_westeurope_1_northeurope_1_upstream_rq_200": true,
-		"envoy_server_uptime": false, "cluster.assignment_stale": false, "envoy_cluster_zones": false, "xistio_requests_total": false,
+		"envoy_server_uptime": true, "envoy_server_uptimes": false, "envoy_server_live": false, "cluster.assignment_stale": false, "envoy_cluster_zones": false, "xistio_requests_total": false,
 	} {
 		assert.Equal(t, want, kept.MatchString(name), name)
 	}

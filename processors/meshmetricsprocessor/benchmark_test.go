@@ -134,3 +134,38 @@ func heap() int64 {
 	runtime.ReadMemStats(&stats)
 	return int64(stats.HeapAlloc)
 }
+
+// BenchmarkSave is a flush with a directory, of a node with 50 000 series in 125 pods of which all grew, and for how long of
+// that nothing can be added up.
+func BenchmarkSave(b *testing.B) {
+	m := &mesh{callees: 20, codes: 5, zones: 1, busy: 10}
+	config := createDefaultConfig().(*Config)
+	config.Directory = b.TempDir()
+	p, err := newMeshMetrics(processortest.NewNopSettings(metadata.Type), config, consumertest.NewNop())
+	require.NoError(b, err)
+	p.open()
+	require.NoError(b, p.restore(b.Context()))
+	b.Cleanup(p.telemetry.Shutdown)
+	const pods = 125
+	var held time.Duration
+	n := 0
+	for b.Loop() {
+		b.StopTimer()
+		for pod := range pods {
+			require.NoError(b, p.ConsumeMetrics(b.Context(), m.scrape(0, pod/5, pod%5, n)))
+		}
+		b.StartTimer()
+		require.Zero(b, p.flush(b.Context()))
+		b.StopTimer()
+		began := time.Now()
+		p.touched.Store(true)
+		p.take(start.UnixNano())
+		held += time.Since(began)
+		b.StartTimer()
+		n++
+	}
+	b.ReportMetric(float64(p.keeper.Size())/float64(pods*m.series()), "B/series")
+	b.ReportMetric(float64(len(p.image()))/float64(pods*m.series()), "known-B/series")
+	b.ReportMetric(float64(held.Microseconds())/float64(1000*n), "ms-held")
+	require.NoError(b, p.keeper.Close())
+}

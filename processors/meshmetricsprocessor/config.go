@@ -34,12 +34,16 @@ type Config struct {
 	// namespace, workload, version, region and zone, and no pod.
 	ResourceAttributes []string `mapstructure:"resource_attributes"`
 	// TopologyAttributes are those of points that stay on an overflow series. Default: both ends down to workload and
-	// service, locality, direction and reporter.
+	// service, locality, direction, reporter and protocol.
 	TopologyAttributes []string `mapstructure:"topology_attributes"`
 	// Drop names metrics to drop, after it was read from them when a process began; * as above. Default none.
 	Drop []string `mapstructure:"drop"`
-	// Metrics says which metrics are handled; the first entry that fits counts. Others pass. Default: Istio's and those of
-	// Envoy about upstream clusters.
+	// Directory is where the last value of each series is kept, with what is being handed over, so that a restart and a kill
+	// lose nothing and count nothing twice. It belongs to this processor and those of other names. Default none: what was
+	// added up is lost in a crash, and a restart begins anew.
+	Directory string `mapstructure:"directory"`
+	// Metrics says which metrics are handled; the first entry that fits counts. Others pass. Default: Istio's, those of
+	// Envoy about upstream clusters, and those of istiod that tell what fails.
 	Metrics []MetricsConfig `mapstructure:"metrics"`
 
 	// prevent unkeyed literal initialization
@@ -52,6 +56,8 @@ type MetricsConfig struct {
 	Names []string `mapstructure:"names"`
 	// Attributes are the attributes of points that stay; * as above. Points that differ in others become one.
 	Attributes []string `mapstructure:"attributes"`
+	// Except are those that do not stay though Attributes, or ResourceAttributes, name them; * as above. Default none.
+	Except []string `mapstructure:"except"`
 	// Buckets of histograms: keep, or drop to leave count and sum. Default keep.
 	Buckets string `mapstructure:"buckets"`
 
@@ -89,23 +95,32 @@ func createDefaultConfig() component.Config {
 			"mesh.source.cluster", "mesh.source.region", "mesh.source.zone", "mesh.source.namespace", "mesh.source.workload",
 			"mesh.source.service", "mesh.destination.cluster", "mesh.destination.region", "mesh.destination.zone",
 			"mesh.destination.namespace", "mesh.destination.workload", "mesh.destination.service",
-			"mesh.traffic.*", "mesh.resolution.*", "mesh.tls", "reporter",
+			"mesh.traffic.*", "mesh.resolution.*", "mesh.tls", "reporter", "request_protocol",
 		},
 		Metrics: defaultMetrics(),
 	}
 }
 
 func defaultMetrics() []MetricsConfig {
+	// Bytes are what zones have a price for. Others say by mesh.traffic.locality whether it was another one.
+	zones := []string{"mesh.source.zone", "mesh.destination.zone", "cloud.availability_zone"}
 	return []MetricsConfig{
 		{
-			Names: []string{
-				"istio_requests_total", "istiocustom.istio_requests_total", "istio_request_duration_milliseconds*",
-				"istiocustom.istio_request_duration_milliseconds*",
-			},
+			Names: []string{"istio_requests_total", "istiocustom.istio_requests_total"},
 			Attributes: []string{
 				"mesh.*", "reporter", "request_protocol", "response_code", "grpc_response_status", "response_flags",
 				"destination_service", "destination_service_name", "destination_service_namespace",
 			},
+			Except: zones,
+		},
+		{
+			// A histogram is the dearest point. By its flags a request that reached nobody is told from those that did.
+			Names: []string{"istio_request_duration_milliseconds*", "istiocustom.istio_request_duration_milliseconds*"},
+			Attributes: []string{
+				"mesh.*", "reporter", "request_protocol", "response_flags",
+				"destination_service", "destination_service_name", "destination_service_namespace",
+			},
+			Except: zones,
 		},
 		{
 			// What counts of sizes are the sums, and a histogram's bytes are its buckets.
@@ -132,6 +147,15 @@ func defaultMetrics() []MetricsConfig {
 				"envoy_response_code_class", "envoy_response_code", "envoy.response_code_class", "envoy.response_code",
 				"envoy.zone.source", "envoy.zone.destination",
 			},
+		},
+		{
+			// What an istiod counts seldom begins with the first time that it happens, which has to count.
+			Names: []string{
+				"pilot_xds_pushes", "pilot_total_xds_rejects", "pilot_xds_write_timeout", "pilot_total_xds_internal_errors",
+				"pilot_sds_certificate_errors_total", "pilot_proxy_convergence_time", "citadel_server_csr_sign_err_count",
+				"remote_cluster_sync_timeouts_total",
+			},
+			Attributes: []string{"type", "cluster", "error"},
 		},
 	}
 }
@@ -171,7 +195,8 @@ func (c *Config) Validate() error {
 		if m.Buckets != "" && m.Buckets != keepBuckets && m.Buckets != dropBuckets {
 			errs = append(errs, fmt.Errorf("'%sbuckets' is %q: write keep, or drop to leave count and sum of histograms", key, m.Buckets))
 		}
-		errs = append(errs, checkNames(key+"names", m.Names), checkNames(key+"attributes", m.Attributes))
+		errs = append(errs, checkNames(key+"names", m.Names), checkNames(key+"attributes", m.Attributes),
+			checkNames(key+"except", m.Except))
 	}
 	if len(c.Metrics) == 0 && len(c.Drop) == 0 {
 		errs = append(errs, errors.New("'metrics' is empty: name what to handle, such as istio_*, or leave the key out"))

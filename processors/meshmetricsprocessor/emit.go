@@ -95,7 +95,7 @@ func (b *batch) label(attrs pcommon.Map, bounds pcommon.Float64Slice, level seri
 	l.resource = b.labels.get(key, func() *resourceLabel {
 		r := &resourceLabel{key: key, attrs: pcommon.NewMap(), scope: b.sm.Scope().Name(), version: b.sm.Scope().Version()}
 		for name, value := range b.rm.Resource().Attributes().All() {
-			if (level == series.Total && name == clusterName) || (level != series.Total && b.resources.has(name)) {
+			if (level == series.Total && name == clusterName) || (level != series.Total && b.resources.has(name) && !b.rule.except.has(name)) {
 				value.CopyTo(r.attrs.PutEmpty(name))
 			}
 		}
@@ -139,20 +139,39 @@ func (p *part) sameMetric(o *part) bool {
 func (p *meshMetrics) flush(ctx context.Context) (refused int) {
 	p.flushing.Lock()
 	defer p.flushing.Unlock()
-	now := p.now().UnixNano()
-	var parts []part
-	resources := map[series.Key]*resourceLabel{}
-	outputs := p.store.Table.Outputs()
-	for _, o := range outputs {
-		label := o.Label.(*outputLabel)
-		resources[label.resource.key] = label.resource
-		if taken, ok := o.Take(now); ok {
-			parts = append(parts, part{o, label, taken})
-		}
+	if refused = p.resend(ctx); refused == 0 {
+		refused = p.handOver(ctx)
 	}
+	p.forgetRecent()
+	if expired := p.store.Tick(); expired > 0 {
+		p.telemetry.ProcessorMeshMetricsExpiredSeries.Add(ctx, expired)
+	}
+	p.warn.ceilings(p.logger)
+	return refused
+}
+
+// handOver hands on what was added up. With a directory it is written down before, together with what it was made from.
+func (p *meshMetrics) handOver(ctx context.Context) (refused int) {
+	now := p.now().UnixNano()
+	parts, image := p.take(now)
 	slices.SortFunc(parts, func(a, b part) int { return a.compare(&b) })
-	for some := range slices.Chunk(parts, p.config.MaxPointsPerRequest) {
-		err := p.next.ConsumeMetrics(ctx, write(some))
+	groups := slices.Collect(slices.Chunk(parts, p.config.MaxPointsPerRequest))
+	batches := make([]pmetric.Metrics, len(groups))
+	for i, some := range groups {
+		batches[i] = write(some)
+	}
+	var unsaved error
+	if image != nil {
+		unsaved = p.save(ctx, now, image, batches)
+	}
+	for i, some := range groups {
+		err := unsaved
+		if err == nil {
+			err = p.next.ConsumeMetrics(ctx, batches[i])
+		}
+		if err == nil && p.keeper != nil {
+			p.keeper.Mark(i)
+		}
 		for i := range some {
 			some[i].output.Settle(err == nil, now)
 		}
@@ -161,17 +180,37 @@ func (p *meshMetrics) flush(ctx context.Context) (refused int) {
 			continue
 		}
 		refused += len(some)
-		p.warn.refused(p.logger, err)
+		if unsaved == nil {
+			p.warn.refused(p.logger, err)
+		}
 	}
 	if refused > 0 {
 		p.telemetry.ProcessorMeshMetricsRefusedPoints.Add(ctx, int64(refused))
 	}
-	p.labels.keep(resources)
-	if expired := p.store.Tick(); expired > 0 {
-		p.telemetry.ProcessorMeshMetricsExpiredSeries.Add(ctx, expired)
-	}
-	p.warn.ceilings(p.logger)
 	return refused
+}
+
+// take takes what every output has to tell, and with a directory the image of all series that is as old.
+func (p *meshMetrics) take(now int64) (parts []part, image []byte) {
+	resources := map[series.Key]*resourceLabel{}
+	p.reading.Lock()
+	for _, o := range p.store.Table.Outputs() {
+		label := o.Label.(*outputLabel)
+		resources[label.resource.key] = label.resource
+		if taken, ok := o.Take(now); ok {
+			parts = append(parts, part{o, label, taken})
+		}
+	}
+	if touched := p.touched.Swap(false); p.keeper != nil && (touched || len(parts) > 0) {
+		image = p.image()
+		if number, size := p.keeper.Journal(); size > 0 {
+			p.journals = append(p.journals, pastJournal{number, now})
+			p.keeper.Begin()
+		}
+	}
+	p.reading.Unlock()
+	p.labels.keep(resources)
+	return parts, image
 }
 
 // write makes metrics of sorted parts.

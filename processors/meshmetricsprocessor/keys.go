@@ -3,7 +3,6 @@
 package meshmetricsprocessor
 
 import (
-	"hash/maphash"
 	"math"
 	"math/bits"
 	"strings"
@@ -18,23 +17,26 @@ func (s *seeds) pair(name uint64, value pcommon.Value) series.Key {
 	var v uint64
 	switch value.Type() {
 	case pcommon.ValueTypeStr:
-		v = maphash.String(s.value, value.Str())
+		v = s.value.text(value.Str())
 	case pcommon.ValueTypeBool:
-		v = maphash.Comparable(s.value, value.Bool())
+		v = s.value.number(1)
+		if value.Bool() {
+			v = s.value.number(2)
+		}
 	case pcommon.ValueTypeInt:
-		v = maphash.Comparable(s.value, value.Int())
+		v = s.value.number(uint64(value.Int())) + 1
 	default:
-		v = maphash.String(s.value, value.AsString()) ^ uint64(value.Type())
+		v = s.value.text(value.AsString()) ^ uint64(value.Type())
 	}
 	return multiply(name, v)
 }
 
-func (s *seeds) name(name string) uint64 { return maphash.String(s.names, name) }
+func (s *seeds) name(name string) uint64 { return s.names.text(name) }
 
 func (s *seeds) text(texts ...string) series.Key {
 	var sum series.Key
 	for i, text := range texts {
-		add(&sum, multiply(maphash.Comparable(s.names, i), maphash.String(s.value, text)))
+		add(&sum, multiply(s.names.number(uint64(i)), s.value.text(text)))
 	}
 	return sum
 }
@@ -65,6 +67,15 @@ func (s *seeds) bounds(bounds pcommon.Float64Slice) series.Key {
 		k.Hi, k.Lo = bits.RotateLeft64(k.Hi, 7)^hi, lo^k.Hi
 	}
 	return k
+}
+
+// all hashes all attributes.
+func (s *seeds) all(attrs pcommon.Map) series.Key {
+	var sum series.Key
+	for name, value := range attrs.All() {
+		add(&sum, s.pair(s.name(name), value))
+	}
+	return sum
 }
 
 // slotValues is what a point says of its ends, twice at most: in Istio's labels and in attributes.
@@ -158,7 +169,7 @@ func (s *seeds) pointLabels(r *rule, attrs pcommon.Map, level series.Level, to p
 		k := r.key(name, s.name(name))
 		keep := k.keep
 		if level == series.Topology {
-			keep = r.topology.has(name)
+			keep = r.topology.has(name) && !r.except.has(name)
 		}
 		if keep || (k.class == label && !hasSaid[k.slot] && !nothing(k.slot, value.AsString())) {
 			value.CopyTo(to.PutEmpty(name))
@@ -208,9 +219,5 @@ func isScraped(scope string) bool { return strings.HasSuffix(scope, scraper) }
 func (s *seeds) topology(r *rule, attrs pcommon.Map) series.Key {
 	kept := pcommon.NewMap()
 	s.pointLabels(r, attrs, series.Topology, kept)
-	var sum series.Key
-	for name, value := range kept.All() {
-		add(&sum, s.pair(s.name(name), value))
-	}
-	return sum
+	return s.all(kept)
 }

@@ -200,6 +200,12 @@ func TestCeilingOfState(t *testing.T) {
 
 // TestConcurrent lets pods report, be refused and be flushed at once.
 func TestConcurrent(t *testing.T) {
+	for name, directory := range map[string]string{"in memory": "", "on disk": t.TempDir()} {
+		t.Run(name, func(t *testing.T) { concurrent(t, directory) })
+	}
+}
+
+func concurrent(t *testing.T, directory string) {
 	var sum, refusals atomic.Int64
 	next, err := consumer.NewMetrics(func(_ context.Context, md pmetric.Metrics) error {
 		if refusals.Add(1)%3 == 0 {
@@ -216,7 +222,7 @@ func TestConcurrent(t *testing.T) {
 	})
 	require.NoError(t, err)
 	config := createDefaultConfig().(*Config)
-	config.MaxSeries = 5
+	config.MaxSeries, config.Directory = 5, directory
 	// Staleness counts flushes, and here are 160 of them: no series may be forgotten meanwhile.
 	config.MaxStaleness = longestStaleness
 	p, err := newMeshMetrics(processortest.NewNopSettings(metadata.Type), config, next)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -17,6 +18,8 @@ type mesh struct {
 	workloads, pods, callees, codes int
 	// zones are those that the pods of a workload are in, busy is how many of ten series grow.
 	zones, busy int
+	// both has the callees report, too: as many calls come in as go out.
+	both bool
 }
 
 var istioMetrics = []string{
@@ -26,7 +29,14 @@ var istioMetrics = []string{
 var istioBounds = []float64{0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 600000, 1800000, 3600000}
 
 // series is how many series a pod has, points of OTLP.
-func (m *mesh) series() int { return m.callees * m.codes * len(istioMetrics) }
+func (m *mesh) series() int { return m.reporters() * m.callees * m.codes * len(istioMetrics) }
+
+func (m *mesh) reporters() int {
+	if m.both {
+		return 2
+	}
+	return 1
+}
 
 // start is a time before which nothing was scraped.
 var start = time.Unix(1_800_000_000, 0)
@@ -63,22 +73,27 @@ func (m *mesh) scrape(cluster, workload, pod, n int) pmetric.Metrics {
 	for _, metric := range istioMetrics {
 		om := sm.Metrics().AppendEmpty()
 		om.SetName(metric)
-		for callee := range m.callees {
-			for code := range m.codes {
-				r := rand.New(rand.NewPCG(uint64(cluster<<40|workload<<20|pod), uint64(callee<<8|code)))
-				count := uint64(n) * uint64(r.IntN(900))
-				if r.IntN(10) >= m.busy {
-					count = 0
+		for reporter := range m.reporters() {
+			for callee := range m.callees {
+				for code := range m.codes {
+					r := rand.New(rand.NewPCG(uint64(cluster<<40|workload<<20|pod), uint64(reporter<<16|callee<<8|code)))
+					count := uint64(n) * uint64(r.IntN(900))
+					if r.IntN(10) >= m.busy {
+						count = 0
+					}
+					attrs := m.point(r, om, at, count)
+					m.labels(attrs, [3]int{cluster, workload, pod}, callee, code)
+					if reporter == 1 {
+						incoming(attrs)
+					}
 				}
-				m.point(r, om, at, count, [3]int{cluster, workload, pod}, callee, code)
 			}
 		}
 	}
 	return md
 }
 
-func (m *mesh) point(r *rand.Rand, om pmetric.Metric, at pcommon.Timestamp, count uint64, from [3]int, callee, code int) {
-	var attrs pcommon.Map
+func (m *mesh) point(r *rand.Rand, om pmetric.Metric, at pcommon.Timestamp, count uint64) (attrs pcommon.Map) {
 	if om.Name() == istioMetrics[0] {
 		if om.Type() == pmetric.MetricTypeEmpty {
 			om.SetEmptySum().SetIsMonotonic(true)
@@ -107,7 +122,31 @@ func (m *mesh) point(r *rand.Rand, om pmetric.Metric, at pcommon.Timestamp, coun
 		point.BucketCounts().FromRaw(buckets)
 		attrs = point.Attributes()
 	}
-	m.labels(attrs, from, callee, code)
+	return attrs
+}
+
+// incoming turns a call round: who called is called.
+func incoming(attrs pcommon.Map) {
+	turned := pcommon.NewMap()
+	for name, value := range attrs.All() {
+		switch {
+		case strings.HasPrefix(name, "destination_service"):
+		case strings.HasPrefix(name, "source_"):
+			name = "destination_" + strings.TrimPrefix(name, "source_")
+		case strings.HasPrefix(name, "destination_"):
+			name = "source_" + strings.TrimPrefix(name, "destination_")
+		case strings.HasPrefix(name, "mesh.source."):
+			name = "mesh.destination." + strings.TrimPrefix(name, "mesh.source.")
+		case strings.HasPrefix(name, "mesh.destination."):
+			name = "mesh.source." + strings.TrimPrefix(name, "mesh.destination.")
+		}
+		value.CopyTo(turned.PutEmpty(name))
+	}
+	workload := text(turned, "destination_workload")
+	turned.PutStr("destination_service", workload+".shop-1.svc.cluster.local")
+	turned.PutStr("destination_service_name", workload)
+	turned.PutStr("reporter", "destination")
+	turned.MoveTo(attrs)
 }
 
 func (m *mesh) labels(attrs pcommon.Map, from [3]int, callee, code int) {

@@ -4,6 +4,7 @@ package meshmetricsprocessor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -17,6 +18,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
 
+	"github.com/otelcol-mesh/otelcol-mesh/processors/meshmetricsprocessor/internal/keep"
 	"github.com/otelcol-mesh/otelcol-mesh/processors/meshmetricsprocessor/internal/metadata"
 	"github.com/otelcol-mesh/otelcol-mesh/processors/meshmetricsprocessor/internal/series"
 )
@@ -37,6 +39,18 @@ type meshMetrics struct {
 	outcomes  [series.Outcomes]metric.MeasurementOption
 	levels    [series.Levels]metric.MeasurementOption
 	now       func() time.Time
+	id        component.ID
+
+	// reading is held, shared, while a batch is added up, so that what is taken and what is known are of one moment.
+	reading sync.RWMutex
+	// keeper is nil without a directory. It and what follows belong to who is flushing.
+	keeper    *keep.Keeper
+	inFlight  []batchInFlight
+	imageSize int
+	journals  []pastJournal
+	turned    int64
+	// touched says that something was added up since the image was made.
+	touched atomic.Bool
 
 	flushing      sync.Mutex
 	warn          warnings
@@ -52,7 +66,7 @@ func newMeshMetrics(set processor.Settings, config *Config, next consumer.Metric
 	}
 	p := &meshMetrics{
 		config: config, next: next, logger: set.Logger, telemetry: telemetry, rules: newRules(config),
-		resources: newNames(config.ResourceAttributes), seeds: newSeeds(), now: time.Now,
+		resources: newNames(config.ResourceAttributes), seeds: newSeeds(), now: time.Now, id: set.ID,
 	}
 	for o, name := range series.Names {
 		word := "outcome"
@@ -88,6 +102,9 @@ func (*meshMetrics) Capabilities() consumer.Capabilities {
 // Start begins to watch.
 func (p *meshMetrics) Start(ctx context.Context, _ component.Host) error {
 	p.open()
+	if err := p.restore(ctx); err != nil {
+		return err
+	}
 	if err := p.observe(); err != nil {
 		return err
 	}
@@ -110,7 +127,8 @@ func (p *meshMetrics) run(ctx context.Context) {
 	}
 }
 
-// Shutdown hands on what was added up. What is refused until the context ends, or for five seconds, is lost and counted.
+// Shutdown hands on what was added up. What is refused until the context ends, or for five seconds, stays in the directory;
+// without one it is lost and counted.
 func (p *meshMetrics) Shutdown(ctx context.Context) error {
 	defer p.telemetry.Shutdown()
 	if p.stop == nil {
@@ -119,6 +137,14 @@ func (p *meshMetrics) Shutdown(ctx context.Context) error {
 	close(p.stop)
 	<-p.stopped
 	p.stop = nil
+	err := p.lastFlush(ctx)
+	if p.keeper != nil {
+		err = errors.Join(err, p.keeper.Close())
+	}
+	return err
+}
+
+func (p *meshMetrics) lastFlush(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, lastTry)
 	defer cancel()
 	for {
@@ -131,6 +157,10 @@ func (p *meshMetrics) Shutdown(ctx context.Context) error {
 		case <-retry.C:
 		case <-ctx.Done():
 			retry.Stop()
+			if p.keeper != nil && p.keeper.Size() > 0 {
+				p.logger.Info("The next component refuses metrics; the next start hands them on", zap.Int("points", refused))
+				return nil
+			}
 			p.telemetry.ProcessorMeshMetricsLostPoints.Add(context.WithoutCancel(ctx), int64(refused))
 			return fmt.Errorf("%d points of metrics are lost: the next component refused them until the end", refused)
 		}
@@ -151,6 +181,14 @@ func (p *meshMetrics) observe() error {
 	}
 	if err := p.telemetry.RegisterProcessorMeshMetricsStateBytesCallback(func(_ context.Context, o metric.Int64Observer) error {
 		o.Observe(p.store.Bytes())
+		return nil
+	}); err != nil {
+		return fmt.Errorf("registering the processor's metrics: %w", err)
+	}
+	if err := p.telemetry.RegisterProcessorMeshMetricsStateFileBytesCallback(func(_ context.Context, o metric.Int64Observer) error {
+		if p.keeper != nil {
+			o.Observe(p.keeper.Size())
+		}
 		return nil
 	}); err != nil {
 		return fmt.Errorf("registering the processor's metrics: %w", err)
@@ -178,13 +216,22 @@ func (p *meshMetrics) ConsumeMetrics(ctx context.Context, md pmetric.Metrics) er
 		b.refused = err != nil
 	}
 	if handled {
-		b.now = p.now().UnixNano()
-		i := 0
-		for _, rm := range md.ResourceMetrics().All() {
-			b.resource(rm, b.visitors[i])
-			i++
-		}
+		p.reading.RLock()
+		err = errors.Join(err, b.writeDown(ctx, md))
+		b.readAll(md)
+		p.reading.RUnlock()
 		b.count(ctx)
 	}
 	return err
+}
+
+// readAll adds up what split left.
+func (b *batch) readAll(md pmetric.Metrics) {
+	b.touched.Store(true)
+	b.now = b.meshMetrics.now().UnixNano()
+	i := 0
+	for _, rm := range md.ResourceMetrics().All() {
+		b.resource(rm, b.visitors[i])
+		i++
+	}
 }

@@ -35,6 +35,8 @@ type pod struct {
 	known          map[string]*told
 	latest         time.Time // of the scrapes that came
 	process        time.Time // as the scrapes that came say
+	// unseen are the series known from before a restart that did not come since; nil after the first scrape.
+	unseen map[string]bool
 }
 
 // told is what has come of a series.
@@ -64,23 +66,28 @@ type world struct {
 	expect  map[string]value
 	late    []func()
 	learned bool
+	config  *Config
 	p       *meshMetrics
 	sink    *sink
+	// saved is when the state was written that the process began with, images are what was known when one was written.
+	saved  time.Time
+	first  time.Time // since when the series are watched
+	images map[int64]knowledge
+	// unsent are deltas that their sender has, deltas is what it pushed.
+	unsent []unsent
+	deltas map[string]value
+	kills  int
 }
 
 func newWorld(t *testing.T, seed uint64, config *Config) *world {
 	w := &world{
-		t: t, rand: rand.New(rand.NewPCG(seed, 7)), now: time.Unix(1_800_000_000, 0), expect: map[string]value{},
+		t: t, rand: rand.New(rand.NewPCG(seed, 7)), now: time.Unix(1_800_000_000, int64(seed*123_456_789%1_000_000_000)), expect: map[string]value{},
 		sink: &sink{},
 	}
 	w.began = w.now
 	config.Metrics = []MetricsConfig{{Names: []string{"istio_*"}, Attributes: []string{"mesh.*", "reporter", "response_code"}}}
-	p, err := newMeshMetrics(processortest.NewNopSettings(metadata.Type), config, w.sink)
-	require.NoError(t, err)
-	p.now = func() time.Time { return w.now }
-	p.open()
-	w.p = p
-	t.Cleanup(p.telemetry.Shutdown)
+	w.config = config
+	w.start()
 	w.sink.refuse = func() bool { return w.rand.IntN(3) == 0 }
 	for i := range 6 {
 		began := w.now.Add(-time.Hour)
@@ -90,6 +97,17 @@ func newWorld(t *testing.T, seed uint64, config *Config) *world {
 		})
 	}
 	return w
+}
+
+// start begins a process.
+func (w *world) start() {
+	p, err := newMeshMetrics(processortest.NewNopSettings(metadata.Type), w.config, w.sink)
+	require.NoError(w.t, err)
+	p.now = func() time.Time { return w.now }
+	p.open()
+	require.NoError(w.t, p.restore(w.t.Context()))
+	w.p = p
+	w.t.Cleanup(p.telemetry.Shutdown)
 }
 
 var kinds = []string{"istio_requests_total", "istio_tcp_sent_bytes_total", "istio_request_duration_milliseconds"}
@@ -121,9 +139,9 @@ func (w *world) traffic(p *pod) {
 // restart makes another process of a pod, a while after whoever scraped.
 func (w *world) restart(p *pod) {
 	w.now = w.now.Add(5 * time.Second)
-	p.began = w.now
+	// It may be scraped in its first second.
+	p.began = w.now.Add(time.Duration(w.rand.IntN(3)-1) * time.Second)
 	p.series = map[string]*life{}
-	w.now = w.now.Add(2 * time.Second)
 }
 
 func (w *world) scrapeOf(p *pod, fails bool) *scrape {
@@ -253,6 +271,12 @@ func (w *world) expected(p *pod, s *scrape) {
 	if p.uptime && len(s.alive) > 0 && s.began.After(process) && s.at.After(latest) {
 		process = s.began
 	}
+	for key := range s.alive {
+		delete(p.unseen, key)
+	}
+	for _, key := range s.gone {
+		delete(p.unseen, key)
+	}
 	for key, l := range s.alive {
 		last := p.known[key]
 		var grown value
@@ -260,8 +284,7 @@ func (w *world) expected(p *pod, s *scrape) {
 		case last == nil:
 			last = &told{}
 			p.known[key] = last
-			watched := !latest.IsZero() && latest.Before(s.at)
-			if watched || (process.Sub(w.began) > time.Second && !s.at.Before(process)) {
+			if w.fromZero(p, s, latest, process) {
 				grown = l.now
 			}
 		case !s.at.After(last.at):
@@ -289,6 +312,9 @@ func (w *world) expected(p *pod, s *scrape) {
 	}
 	if len(s.alive) == 0 {
 		return
+	}
+	if s.at.After(latest) {
+		p.unseen = nil
 	}
 	for _, key := range s.gone {
 		if last := p.known[key]; last != nil && s.at.After(last.at) {
@@ -325,6 +351,9 @@ func (w *world) step() {
 		}
 	case 6:
 		w.now = w.now.Add(time.Second)
+		if w.images != nil {
+			w.images[w.now.UnixNano()] = w.knows()
+		}
 		w.p.flush(w.t.Context())
 	case 7:
 		// The same scrape comes twice.

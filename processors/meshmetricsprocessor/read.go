@@ -3,6 +3,8 @@
 package meshmetricsprocessor
 
 import (
+	"math"
+
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
@@ -28,7 +30,7 @@ func (b *batch) visitor(rm pmetric.ResourceMetrics) series.Visitor {
 			}
 			switch point := m.Gauge().DataPoints().At(0); m.Name() {
 			case "envoy_server_uptime":
-				v.Process = processBegan(float64(point.Timestamp())/1e9 - number(point))
+				v.Process = uptimeBegan(int64(point.Timestamp()), number(point))
 			case "process_start_time_seconds":
 				v.Process = processBegan(number(point))
 			}
@@ -61,6 +63,15 @@ func processBegan(seconds float64) int64 {
 	return 0
 }
 
+// uptimeBegan is when a process began that was so many seconds old at a time, and never later than that time: a process that
+// was scraped in its first second would else be younger than its own points.
+func uptimeBegan(at int64, uptime float64) int64 {
+	if uptime >= 0 && uptime < lastSecond {
+		return max(at-int64(uptime*1e9), 0)
+	}
+	return 0
+}
+
 func number(point pmetric.NumberDataPoint) float64 {
 	if point.ValueType() == pmetric.NumberDataPointValueTypeInt {
 		return float64(point.IntValue())
@@ -77,14 +88,14 @@ func (b *batch) resource(rm pmetric.ResourceMetrics, from series.Visitor) {
 		return
 	}
 	b.rm = rm
-	b.resKey = series.Key{}
-	for name, value := range rm.Resource().Attributes().All() {
-		if b.resources.has(name) {
-			add(&b.resKey, b.seeds.pair(b.seeds.name(name), value))
-		}
-	}
+	clear(b.resKeys)
+	b.wholeKey = series.Key{}
 	b.visit = b.store.Begin(from)
-	defer b.visit.End()
+	defer func() {
+		n := b.visit.End()
+		b.outcomes[series.Baseline] -= n
+		b.outcomes[series.FromZero] += n
+	}()
 	for _, sm := range rm.ScopeMetrics().All() {
 		b.sm = sm
 		b.scopeKey = b.seeds.text(sm.Scope().Name(), sm.Scope().Version())
@@ -96,6 +107,7 @@ func (b *batch) resource(rm pmetric.ResourceMetrics, from series.Visitor) {
 
 func (b *batch) read(m pmetric.Metric) {
 	b.metric, b.rule = m, b.rules.of(m.Name())
+	b.resKey = b.resourceKey()
 	b.mKey = b.seeds.text(m.Name(), m.Unit(), m.Type().String())
 	if m.Type() == pmetric.MetricTypeHistogram {
 		cumulative := m.Histogram().AggregationTemporality() == pmetric.AggregationTemporalityCumulative
@@ -114,6 +126,24 @@ func (b *batch) read(m pmetric.Metric) {
 	for _, point := range m.Sum().DataPoints().All() {
 		b.counter(point, cumulative)
 	}
+}
+
+// resourceKey is the key of what the rule leaves of the resource.
+func (b *batch) resourceKey() series.Key {
+	if b.resKeys == nil {
+		b.resKeys = make([]resourceKey, len(b.rules.list))
+	}
+	r := &b.resKeys[b.rule.number]
+	if r.known {
+		return r.key
+	}
+	*r = resourceKey{known: true}
+	for name, value := range b.rm.Resource().Attributes().All() {
+		if b.resources.has(name) && !b.rule.except.has(name) {
+			add(&r.key, b.seeds.pair(b.seeds.name(name), value))
+		}
+	}
+	return r.key
 }
 
 func (b *batch) counter(point pmetric.NumberDataPoint, cumulative bool) {
@@ -169,6 +199,13 @@ func (b *batch) drop(why series.Outcome) {
 
 // add adds a reading to what is written of it.
 func (b *batch) add(r *series.Reading, attrs pcommon.Map, bounds pcommon.Float64Slice, shape series.Key) {
+	if !r.Cumulative && b.repeated(r, attrs, shape) {
+		b.outcomes[series.Repeated]++
+		return
+	}
+	if b.known {
+		return
+	}
 	if r.Time == 0 {
 		r.Time = b.now
 	}
@@ -187,6 +224,21 @@ func (b *batch) add(r *series.Reading, attrs pcommon.Map, bounds pcommon.Float64
 	outcome, level := b.visit.Add(id, want, r, b.find)
 	b.outcomes[outcome]++
 	b.overflowed[level]++
+}
+
+// repeated says that a delta came before: the same series, labels that do not stay too, with the same times and value.
+func (b *batch) repeated(r *series.Reading, attrs pcommon.Map, shape series.Key) bool {
+	if r.Time == 0 || b.keeper == nil {
+		// Without a time nothing tells it from the next one.
+		return false
+	}
+	if b.wholeKey == (series.Key{}) {
+		b.wholeKey = b.seeds.all(b.rm.Resource().Attributes())
+	}
+	k := fold(fold(b.mKey, shape), fold(b.scopeKey, b.seeds.all(attrs)))
+	k = fold(k, b.wholeKey)
+	k = fold(k, series.Key{Hi: uint64(r.Start), Lo: uint64(r.Time)})
+	return b.store.Recent.Add(fold(k, series.Key{Hi: r.Count, Lo: math.Float64bits(r.Sum)}))
 }
 
 // output returns the series that a point is written to: its own one, or where the budget is spent that of its

@@ -3,7 +3,6 @@
 package meshmetricsprocessor
 
 import (
-	"hash/maphash"
 	"maps"
 	"strings"
 	"sync"
@@ -44,10 +43,13 @@ func (n *names) has(name string) bool {
 type rule struct {
 	names      names
 	attributes names
+	except     names
 	topology   *names
-	drop       bool
-	noBuckets  bool
-	keys       memo[uint64, key]
+	// number is its place in the list.
+	number    int
+	drop      bool
+	noBuckets bool
+	keys      memo[uint64, key]
 }
 
 // rules finds the rule of a metric.
@@ -63,7 +65,10 @@ func newRules(config *Config) *rules {
 	}
 	topology := newNames(config.TopologyAttributes)
 	for _, m := range config.Metrics {
-		r.list = append(r.list, &rule{names: newNames(m.Names), attributes: newNames(m.Attributes), topology: &topology, noBuckets: m.Buckets == dropBuckets})
+		r.list = append(r.list, &rule{
+			names: newNames(m.Names), attributes: newNames(m.Attributes), except: newNames(m.Except),
+			topology: &topology, number: len(r.list), noBuckets: m.Buckets == dropBuckets,
+		})
 	}
 	return r
 }
@@ -120,7 +125,7 @@ func nothing(slot uint8, value string) bool { return value == "" || value == not
 
 func (r *rule) key(name string, hash uint64) key {
 	return r.keys.get(hash, func() (uint64, key) {
-		k := key{keep: r.attributes.has(name)}
+		k := key{keep: r.attributes.has(name) && !r.except.has(name)}
 		switch {
 		case name == "reporter":
 			k.class = reporter
@@ -172,16 +177,4 @@ func (m *memo[K, V]) get(k K, find func() (K, V)) V {
 	more[k] = v
 	m.m.Store(&more)
 	return v
-}
-
-// seeds make hashes that nobody outside can foresee.
-type seeds struct {
-	names, value maphash.Seed
-	mix          uint64
-}
-
-func newSeeds() *seeds {
-	s := &seeds{names: maphash.MakeSeed(), value: maphash.MakeSeed()}
-	s.mix = maphash.Comparable(s.value, uint64(0))
-	return s
 }

@@ -5,6 +5,7 @@ package meshmetricsprocessor
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -18,6 +19,9 @@ type sink struct {
 	points  int
 	batches []pmetric.Metrics
 	keep    bool
+	// taken are the points that came, by what makes them one, if that is looked at; again counts those that came again.
+	taken map[string]value
+	again int
 }
 
 type value struct {
@@ -68,28 +72,51 @@ func (s *sink) ConsumeMetrics(_ context.Context, md pmetric.Metrics) error {
 	for _, rm := range md.ResourceMetrics().All() {
 		for _, sm := range rm.ScopeMetrics().All() {
 			for _, m := range sm.Metrics().All() {
-				s.metric(m)
+				s.metric(rm.Resource().Attributes(), m)
 			}
 		}
 	}
 	return nil
 }
 
-func (s *sink) metric(m pmetric.Metric) {
+func (s *sink) metric(resource pcommon.Map, m pmetric.Metric) {
 	switch m.Type() {
 	case pmetric.MetricTypeSum:
 		for _, p := range m.Sum().DataPoints().All() {
 			v := value{count: uint64(p.IntValue()), sum: p.DoubleValue()}
+			if s.came(v, resource, p.Attributes(), m.Name(), p.StartTimestamp(), p.Timestamp()) {
+				continue
+			}
 			s.add(m.Name(), p.Attributes(), v)
 		}
 	case pmetric.MetricTypeHistogram:
 		for _, p := range m.Histogram().DataPoints().All() {
 			v := value{count: p.Count(), sum: p.Sum()}
 			copy(v.buckets[:], p.BucketCounts().AsRaw())
+			if s.came(v, resource, p.Attributes(), m.Name(), p.StartTimestamp(), p.Timestamp()) {
+				continue
+			}
 			s.add(m.Name(), p.Attributes(), v)
 		}
 	default:
 	}
+}
+
+// came says that the same point is there already, as who reads it can tell.
+func (s *sink) came(v value, resource, attrs pcommon.Map, identity ...any) bool {
+	if s.taken == nil {
+		return false
+	}
+	key := fmt.Sprint(resource.AsRaw(), attrs.AsRaw(), identity)
+	before, again := s.taken[key]
+	if again && before != v {
+		panic("another value under the same times: " + key)
+	}
+	if again {
+		s.again++
+	}
+	s.taken[key] = v
+	return again
 }
 
 func (s *sink) add(name string, attrs pcommon.Map, v value) {

@@ -23,17 +23,30 @@ type batch struct {
 	buckets    []uint64
 
 	// What is being read.
-	visit    *series.Visit
-	rm       pmetric.ResourceMetrics
-	sm       pmetric.ScopeMetrics
-	metric   pmetric.Metric
-	rule     *rule
-	resKey   series.Key
-	mKey     series.Key
+	visit  *series.Visit
+	rm     pmetric.ResourceMetrics
+	sm     pmetric.ScopeMetrics
+	metric pmetric.Metric
+	rule   *rule
+	// resKeys are what a rule leaves of the resource.
+	resKeys []resourceKey
+	resKey  series.Key
+	mKey    series.Key
+	// wholeKey is of all attributes of the resource, nothing if nobody asked for it.
+	wholeKey series.Key
 	scopeKey series.Key
 	hasSum   bool
-	current  point
-	find     func() *series.Output
+	// hasDelta says that some points are no totals.
+	hasDelta bool
+	// known says that what is read was added up already: deltas are remembered and no more.
+	known   bool
+	current point
+	find    func() *series.Output
+}
+
+type resourceKey struct {
+	key   series.Key
+	known bool
 }
 
 // point is the one that is being added.
@@ -116,6 +129,7 @@ func (b *batch) ruleOf(m pmetric.Metric) *rule {
 	if temporality == pmetric.AggregationTemporalityUnspecified {
 		return nil
 	}
+	b.hasDelta = b.hasDelta || temporality == pmetric.AggregationTemporalityDelta
 	return r
 }
 

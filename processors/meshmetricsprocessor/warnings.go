@@ -16,6 +16,7 @@ var configuredDrop = metric.WithAttributeSet(attribute.NewSet(attribute.String("
 type warnings struct {
 	full, overflowed atomic.Int64
 	refusing         bool
+	unsaving         atomic.Bool
 }
 
 // ceilings warns of ceilings that were hit since it was asked last.
@@ -29,6 +30,15 @@ func (w *warnings) ceilings(logger *zap.Logger) {
 			zap.Int64("points", n))
 	}
 	w.refusing = false
+	w.unsaving.Store(false)
+}
+
+// unsaved warns of a state that was not written; the first in an interval.
+func (w *warnings) unsaved(logger *zap.Logger, err error) {
+	if !w.unsaving.Swap(true) {
+		logger.Error("What is known of series could not be written to 'directory'. If the process is killed now, what was added up is lost",
+			zap.Error(err))
+	}
 }
 
 // refused warns of a refusal; the first in an interval.

@@ -51,6 +51,7 @@ func (c *agentCluster) startAgent(t *testing.T, name, host, overlay string, env 
 		"MESH_CLUSTER=" + c.Name, "MESH_NODE_NAME=" + c.nodes[0].Name, "MESH_KUBECONFIG=" + c.kubeconfig,
 		// As the head of agent.yaml advises.
 		"KUBE_FEATURE_WatchListClient=false",
+		"MESH_METRICS_INTERVAL=1s",
 		"MESH_HUB_ENDPOINT=" + net.JoinHostPort(host, "9"), "MESH_HUB_INSECURE=true",
 	}, env...)...)
 	return a

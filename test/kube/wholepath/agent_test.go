@@ -75,10 +75,10 @@ func (c *agentCluster) testKnowsItsNode(t *testing.T) {
 	own, discovery := c.Proxy.Sent()+c.Proxy.Received(), c.discoveryProxy.Sent()+c.discoveryProxy.Received()
 	t.Logf("since its start the network carried %d kB for the topology and %d kB for the discovery of targets", own/1000, discovery/1000)
 	assert.Less(t, own+discovery, int64(agentBytes))
-	a.eventually("a scraped metric names its pod", func() bool {
+	a.eventually("scraped metrics are added up to workloads", func() bool {
 		for _, resource := range a.resources("resourceMetrics") {
-			if resource["service.instance.id"] == "shop."+c.own[7].Name {
-				return assert.Equal(t, c.own[7].Name, resource["k8s.pod.name"]) && assert.Equal(t, c.own[7].Spec.NodeName, resource["k8s.node.name"])
+			if resource["k8s.deployment.name"] == c.own[7].Labels["app"] {
+				return assert.NotContains(t, resource, "k8s.pod.name") && assert.NotContains(t, resource, "service.instance.id")
 			}
 		}
 		return false

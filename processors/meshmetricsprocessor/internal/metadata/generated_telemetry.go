@@ -38,7 +38,11 @@ type TelemetryBuilder struct {
 	ProcessorMeshMetricsOutputSeries     metric.Int64ObservableGauge
 	ProcessorMeshMetricsOverflowedPoints metric.Int64Counter
 	ProcessorMeshMetricsRefusedPoints    metric.Int64Counter
+	ProcessorMeshMetricsResentPoints     metric.Int64Counter
 	ProcessorMeshMetricsStateBytes       metric.Int64ObservableGauge
+	ProcessorMeshMetricsStateFileBytes   metric.Int64ObservableGauge
+	ProcessorMeshMetricsStateLoads       metric.Int64Counter
+	ProcessorMeshMetricsStateSaves       metric.Int64Counter
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -88,6 +92,21 @@ func (builder *TelemetryBuilder) RegisterProcessorMeshMetricsStateBytesCallback(
 		cb(ctx, &observerInt64{inst: builder.ProcessorMeshMetricsStateBytes, obs: o})
 		return nil
 	}, builder.ProcessorMeshMetricsStateBytes)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorMeshMetricsStateFileBytesCallback sets callback for observable ProcessorMeshMetricsStateFileBytes metric.
+func (builder *TelemetryBuilder) RegisterProcessorMeshMetricsStateFileBytesCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorMeshMetricsStateFileBytes, obs: o})
+		return nil
+	}, builder.ProcessorMeshMetricsStateFileBytes)
 	if err != nil {
 		return err
 	}
@@ -185,10 +204,34 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{point}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ProcessorMeshMetricsResentPoints, err = builder.meter.Int64Counter(
+		"otelcol_processor_mesh_metrics_resent_points",
+		metric.WithDescription("Delta points from before a restart that the next component took now; they have the times and values that they had then, as they may have been taken already. [Alpha]"),
+		metric.WithUnit("{point}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ProcessorMeshMetricsStateBytes, err = builder.meter.Int64ObservableGauge(
 		"otelcol_processor_mesh_metrics_state_bytes",
 		metric.WithDescription("Memory that the series of proxies and the written ones take, as estimated. [Alpha]"),
 		metric.WithUnit("By"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorMeshMetricsStateFileBytes, err = builder.meter.Int64ObservableGauge(
+		"otelcol_processor_mesh_metrics_state_file_bytes",
+		metric.WithDescription("Size of the file in the directory. [Alpha]"),
+		metric.WithUnit("By"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorMeshMetricsStateLoads, err = builder.meter.Int64Counter(
+		"otelcol_processor_mesh_metrics_state_loads",
+		metric.WithDescription("Reads of the directory at the start. [Alpha]"),
+		metric.WithUnit("{read}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorMeshMetricsStateSaves, err = builder.meter.Int64Counter(
+		"otelcol_processor_mesh_metrics_state_saves",
+		metric.WithDescription("Writes to the directory, one in front of each hand-over; after one that failed, a crash loses what was added up, and the start after it begins anew. [Alpha]"),
+		metric.WithUnit("{write}"),
 	)
 	errs = errors.Join(errs, err)
 	return &builder, errs

@@ -32,6 +32,10 @@ func TestSetupTelemetry(t *testing.T) {
 		observer.Observe(1)
 		return nil
 	}))
+	require.NoError(t, tb.RegisterProcessorMeshMetricsStateFileBytesCallback(func(_ context.Context, observer metric.Int64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
 	tb.ProcessorMeshMetricsDroppedExemplars.Add(context.Background(), 1)
 	tb.ProcessorMeshMetricsDroppedPoints.Add(context.Background(), 1)
 	tb.ProcessorMeshMetricsExpiredSeries.Add(context.Background(), 1)
@@ -40,6 +44,9 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ProcessorMeshMetricsOutputPoints.Add(context.Background(), 1)
 	tb.ProcessorMeshMetricsOverflowedPoints.Add(context.Background(), 1)
 	tb.ProcessorMeshMetricsRefusedPoints.Add(context.Background(), 1)
+	tb.ProcessorMeshMetricsResentPoints.Add(context.Background(), 1)
+	tb.ProcessorMeshMetricsStateLoads.Add(context.Background(), 1)
+	tb.ProcessorMeshMetricsStateSaves.Add(context.Background(), 1)
 	AssertEqualProcessorMeshMetricsDroppedExemplars(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
@@ -70,7 +77,19 @@ func TestSetupTelemetry(t *testing.T) {
 	AssertEqualProcessorMeshMetricsRefusedPoints(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorMeshMetricsResentPoints(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorMeshMetricsStateBytes(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorMeshMetricsStateFileBytes(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorMeshMetricsStateLoads(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorMeshMetricsStateSaves(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 

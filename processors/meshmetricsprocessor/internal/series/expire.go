@@ -39,7 +39,12 @@ func (s *Store) expireInstance(in *instance, before uint32) (expired int64) {
 			if st.time > s.whole.Load() {
 				s.whole.Store(st.time)
 			}
-			st.out.release()
+			if st.out != nil {
+				st.out.release()
+			}
+			if st.restored {
+				in.unseen--
+			}
 			s.bytes.Add(-stateBytes - 8*int64(len(st.last.Buckets)))
 			delete(in.series, key)
 			expired++

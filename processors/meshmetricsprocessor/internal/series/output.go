@@ -161,7 +161,9 @@ type Table struct {
 	counts [Levels]atomic.Int64
 	bytes  *atomic.Int64
 	// freed grows when room was made in the first level, so that what overflowed asks again.
-	freed  atomic.Uint32
+	freed atomic.Uint32
+	// floor is the time until which all was taken before a restart, 0 for none.
+	floor  int64
 	shards [shards]struct {
 		sync.Mutex
 		m map[Key]*Output
@@ -193,7 +195,7 @@ func (t *Table) Get(key Key, level Level, kind Kind, epoch uint32, label func() 
 			return nil
 		}
 		made, size := label()
-		o = &Output{Key: key, Level: level, Kind: kind, Label: made, bytes: int64(size) + outputBytes}
+		o = &Output{Key: key, Level: level, Kind: kind, Label: made, bytes: int64(size) + outputBytes, end: t.floor}
 		t.bytes.Add(o.bytes)
 		shard.m[key] = o
 	}

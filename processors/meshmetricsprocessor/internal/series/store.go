@@ -3,6 +3,7 @@
 package series
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,6 +15,8 @@ const (
 	instanceBytes = 256
 	// Clocks and rounding: what begins that much earlier than what was there may be the same.
 	tolerance = int64(2 * time.Second)
+	// How long before a restart a process may have begun of which nothing was known then: discovery, and a scrape interval.
+	young = int64(2 * time.Minute)
 )
 
 // Limits are the ceilings of a store.
@@ -35,9 +38,13 @@ type Store struct {
 	limits Limits
 	// Table holds the series that are written.
 	Table *Table
+	// Recent are the deltas that came lately. They take a quarter of Bytes at most, on top of it.
+	Recent Recent
 	// whole is the time since which nothing was forgotten: when the store began, or the latest time of a series that it
 	// forgot. What began after that began while it watched.
-	whole  atomic.Int64
+	whole atomic.Int64
+	// saved is when what was restored was written, 0 if nothing was.
+	saved  int64
 	bytes  atomic.Int64
 	series atomic.Int64
 	epoch  atomic.Uint32
@@ -61,6 +68,10 @@ type instance struct {
 	generation uint32
 	changed    int64
 	series     map[Key]*state
+	// restored says that what is known is from before a restart, and no whole scrape has come since; unseen is of how many
+	// of these series no point has come.
+	restored bool
+	unseen   int
 }
 
 // state is what is known of a series.
@@ -77,11 +88,14 @@ type state struct {
 	// gone is the time as of which the process did not have it any more, 0 for none.
 	gone int64
 	kind Kind
+	// restored says that no point has come since a restart.
+	restored bool
 }
 
 // NewStore returns an empty store that watches from the time began, in nanoseconds since 1970.
 func NewStore(limits Limits, began int64) *Store {
 	s := &Store{limits: limits}
+	s.Recent.most = int(max(1, limits.Bytes/(2*recentShare*recentBytes)))
 	s.whole.Store(began)
 	s.Table = newTable(limits.Outputs, &s.bytes)
 	for i := range s.shards {
@@ -91,7 +105,7 @@ func NewStore(limits Limits, began int64) *Store {
 }
 
 // Bytes returns what the store takes, as estimated.
-func (s *Store) Bytes() int64 { return s.bytes.Load() }
+func (s *Store) Bytes() int64 { return s.bytes.Load() + s.Recent.Bytes() }
 
 // Series returns how many series are remembered.
 func (s *Store) Series() int64 { return s.series.Load() }
@@ -122,12 +136,17 @@ type Visit struct {
 	// time is the latest of this batch.
 	time  int64
 	gone  []*state
+	fresh []fresh
 	shard int
 }
 
 // Begin begins a batch. Batches of one process wait for each other.
 func (s *Store) Begin(from Visitor) *Visit {
 	shard := int(from.Instance.Lo % shards)
+	if from.Time != 0 {
+		// A process is not younger than its points.
+		from.Process = min(from.Process, from.Time)
+	}
 	s.shards[shard].Lock()
 	in := s.shards[shard].m[from.Instance]
 	v := &Visit{store: s, in: in, key: from.Instance, scraped: from.Scraped, shard: shard}
@@ -161,8 +180,15 @@ func (in *instance) change(now int64) {
 	in.changed = now
 }
 
-// End ends the batch.
-func (v *Visit) End() {
+// End ends the batch. It returns how many first points, said to be [Baseline], counted from zero after all.
+func (v *Visit) End() (fromZero int64) {
+	newer := v.time > v.last
+	if v.scraped {
+		newer = v.time > v.scrape
+	}
+	if v.in.restored && v.alive && newer {
+		fromZero = v.settleFresh()
+	}
 	if v.alive {
 		// The process is there and these series are not: should they come back, they begin anew.
 		for _, s := range v.gone {
@@ -175,6 +201,7 @@ func (v *Visit) End() {
 		}
 	}
 	v.store.shards[v.shard].Unlock()
+	return fromZero
 }
 
 // Add adds what is new in a reading to the output that find returns; find is called if the output is not known or the
@@ -195,6 +222,14 @@ func (v *Visit) add(key, want Key, r *Reading, find func() *Output) (Outcome, *O
 	s := v.in.series[key]
 	if s != nil {
 		s.seen = v.store.epoch.Load()
+		if s.restored {
+			s.restored = false
+			v.in.unseen--
+			if len(s.last.Buckets) != len(r.Buckets) {
+				// The bounds are part of the identity, so no store wrote this.
+				s.last.Buckets = slices.Clone(r.Buckets)
+			}
+		}
 	}
 	if r.Gone {
 		if s != nil {
@@ -237,14 +272,15 @@ func (s *Store) addDelta(r *Reading, find func() *Output) (Outcome, *Output) {
 // place returns the series' state with its output, and for a new one Baseline.
 func (v *Visit) place(s *state, key, want Key, r *Reading, find func() *Output) (*state, Outcome) {
 	if s != nil {
-		asksAgain := s.out.Level != Full && s.freed != v.store.Table.freed.Load()
-		if s.want != want || asksAgain {
+		if s.out == nil || s.want != want || (s.out.Level != Full && s.freed != v.store.Table.freed.Load()) {
 			freed := v.store.Table.freed.Load()
 			o := find()
 			if o == nil {
 				return nil, NoRoom
 			}
-			s.out.release()
+			if s.out != nil {
+				s.out.release()
+			}
 			s.out, s.want, s.freed = o, want, freed
 		}
 		return s, Counted
@@ -289,7 +325,10 @@ func (v *Visit) advance(s *state, r *Reading, outcome Outcome) Outcome {
 	s.convert(r.Kind)
 	switch {
 	case outcome == Baseline:
-		if v.beginsWhileWatched(r) {
+		switch began, sure := v.beginsWhileWatched(r); {
+		case began && !sure:
+			v.fresh = append(v.fresh, fresh{s, v.zeroAt(r)})
+		case began:
 			outcome = FromZero
 			s.out.add(&r.Amount, nil, v.zeroAt(r), epoch)
 		}
@@ -327,27 +366,6 @@ func (s *state) convert(kind Kind) {
 		s.last.Count, s.last.Sum = uint64(max(s.last.Sum, 0)), 0
 	}
 	s.kind = kind
-}
-
-// beginsWhileWatched says that all that a series' first reading tells was counted since the store watches: it or its
-// process began after that, or an earlier scrape of the process did not have it.
-func (v *Visit) beginsWhileWatched(r *Reading) bool {
-	whole := v.store.whole.Load()
-	switch {
-	case r.Start >= whole && r.Start < r.Time:
-		// A start that is the reading's own time says that nobody knows it.
-		return true
-	case v.in.process-tolerance/2 >= whole && r.Time >= v.in.process:
-		return true
-	}
-	return v.scraped && v.scrape != 0 && v.scrape < r.Time
-}
-
-func (v *Visit) zeroAt(r *Reading) int64 {
-	if r.Start != 0 && r.Start < r.Time {
-		return r.Start
-	}
-	return max(v.in.process, v.last)
 }
 
 // fell says that a cumulative value is less than it was, which it can only be if it began anew.
