@@ -6,8 +6,8 @@
 // command. The entry point is [NewFactory].
 //
 // What it refuses was measured on upstream's collector: an exporter with a queue on disk and a limit to its retries drops
-// what its consumers hold each time the limit passes, in any longer outage; and a batch processor before such a queue
-// holds in memory what was acknowledged.
+// what its consumers hold each time the limit passes, in any longer outage; and a batch or a sampling processor before such
+// a queue holds in memory what was acknowledged.
 package deliveryrules
 
 import (
@@ -87,7 +87,7 @@ func (c converter) Convert(_ context.Context, conf *confmap.Conf) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(g.pipelines)) {
 		if !slices.Contains(allowed, name) {
-			errs = append(errs, g.batchRule(name, allowed)...)
+			errs = append(errs, g.holdRule(name, allowed)...)
 		}
 	}
 	if len(errs) == 0 {

@@ -174,7 +174,7 @@ func TestOpenLinks(t *testing.T) {
 
 const disk = "d: {sending_queue: {storage: s}, retry_on_failure: {max_elapsed_time: 0}}, m: {}"
 
-func TestBatchRule(t *testing.T) {
+func TestHoldRule(t *testing.T) {
 	for _, test := range []struct{ name, pipelines, refused string }{
 		{"none", "traces: {receivers: [r], processors: [memory_limiter], exporters: [d]}", ""},
 		{"before memory", "traces: {receivers: [r], processors: [batch], exporters: [m]}", ""},
@@ -193,6 +193,12 @@ func TestBatchRule(t *testing.T) {
 		{"behind the connector", "traces/in: {receivers: [r], exporters: [f]}, traces/out: {receivers: [f], processors: [batch], exporters: [d]}", "service::pipelines::traces/out::processors"},
 		{"what is made of the data", "traces: {receivers: [r], processors: [batch], exporters: [spanmetrics]}, metrics: {receivers: [spanmetrics], exporters: [d]}", ""},
 		{"a pipeline without settings", "traces: ", ""},
+		{
+			"a sampler", "traces/in: {receivers: [r], exporters: [f]}, traces/sampled: {receivers: [f], processors: [tail_sampling/two], exporters: [d]}",
+			"service::pipelines::traces/sampled::processors: tail_sampling/two holds in memory what was acknowledged, before the queue on disk of exporter d: a kill loses",
+		},
+		{"a sampler before memory", "traces: {receivers: [r], processors: [tail_sampling], exporters: [m]}", ""},
+		{"whole traces", "traces: {receivers: [r], processors: [groupbytrace], exporters: [d]}", "tail_sampling needs no such processor"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, _, err := resolve(t, "yaml:{exporters: {"+disk+"}, service: {pipelines: {"+test.pipelines+"}}}")

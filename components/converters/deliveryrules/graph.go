@@ -72,15 +72,20 @@ func (g *graph) knows(name string) bool {
 	return exporter || pipeline
 }
 
-func isBatch(processor string) bool {
-	kind, _, _ := strings.Cut(processor, "/")
-	return kind == "batch"
+// holders are the processors that acknowledge data and hold it in memory, with what to do about it.
+var holders = map[string]string{
+	"batch":          "remove it, and write exporters::%s::sending_queue::batch: {sizer: items, flush_timeout: 1s, min_size: 2000, max_size: 8000}",
+	"tail_sampling":  "a kill loses all spans that wait for their decision, and what exporter %s then refuses is lost, too; accept that, or sample at the head",
+	"groupbytrace":   "a kill loses all spans that wait, and what exporter %s then refuses is lost, too; tail_sampling needs no such processor",
+	"group_by_trace": "a kill loses all spans that wait, and what exporter %s then refuses is lost, too; tail_sampling needs no such processor",
 }
 
-// batchRule refuses a batch processor from which data comes to a queue on disk.
-func (g *graph) batchRule(name string, allowed []string) (errs []error) {
+// holdRule refuses a processor that holds data in memory, and from which it comes to a queue on disk.
+func (g *graph) holdRule(name string, allowed []string) (errs []error) {
 	for _, processor := range g.pipelines[name].processors {
-		if !isBatch(processor) {
+		kind, _, _ := strings.Cut(processor, "/")
+		advice, holds := holders[kind]
+		if !holds {
 			continue
 		}
 		reached := g.reach(name)
@@ -89,7 +94,7 @@ func (g *graph) batchRule(name string, allowed []string) (errs []error) {
 				continue
 			}
 			errs = append(errs, fmt.Errorf("service::pipelines::%s::processors: %s holds in memory what was acknowledged, before the queue on disk of exporter %s%s: "+
-				"remove it, and write exporters::%s::sending_queue::batch: {sizer: items, flush_timeout: 1s, min_size: 2000, max_size: 8000}", name, processor, id, reached[id], id))
+				advice, name, processor, id, reached[id], id))
 		}
 	}
 	return errs

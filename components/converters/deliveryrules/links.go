@@ -23,7 +23,7 @@ func (g *graph) openLinks() map[string][]string {
 			warnings[id] = openGRPC("exporters::"+id, settings)
 		case "otlphttp", "otlp_http":
 			warnings[id] = openHTTP("exporters::"+id, settings)
-		case "loadbalancing", "load_balancing", "inventory_broadcast":
+		case "loadbalancing", "load_balancing", "inventory_broadcast", "mesh_balancing":
 			// It resolves names to other machines.
 			warnings[id] = openGRPC("exporters::"+id+"::protocol::otlp", section(section(settings, "protocol"), "otlp"))
 		}
