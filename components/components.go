@@ -11,6 +11,7 @@ import (
 	"github.com/open-telemetry/opentelemetry-collector-contrib/exporter/fileexporter"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/exporter/loadbalancingexporter"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/exporter/prometheusexporter"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/bearertokenauthextension"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/healthcheckextension"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/pprofextension"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/storage/filestorage"
@@ -41,17 +42,21 @@ import (
 	"go.opentelemetry.io/collector/receiver/otlpreceiver"
 	"go.opentelemetry.io/collector/service/telemetry/otelconftelemetry"
 
+	"github.com/otelcol-mesh/otelcol-mesh/components/connectors/meshgraphconnector"
 	"github.com/otelcol-mesh/otelcol-mesh/components/converters/deliveryrules"
 	"github.com/otelcol-mesh/otelcol-mesh/components/exporters/applicationinsightsexporter"
 	"github.com/otelcol-mesh/otelcol-mesh/components/exporters/inventorybroadcastexporter"
+	"github.com/otelcol-mesh/otelcol-mesh/components/exporters/meshbalancingexporter"
 	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/azureauthextension"
 	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/clusteridentityextension"
+	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/meshsamplingextension"
 	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/meshtopologyextension"
 	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/queuestorageextension"
 	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/requestlimitsextension"
 	"github.com/otelcol-mesh/otelcol-mesh/processors/clusteridentityprocessor"
 	"github.com/otelcol-mesh/otelcol-mesh/processors/envoysemconvprocessor"
 	"github.com/otelcol-mesh/otelcol-mesh/processors/exponentialhistogramprocessor"
+	"github.com/otelcol-mesh/otelcol-mesh/processors/meshmetricsprocessor"
 	"github.com/otelcol-mesh/otelcol-mesh/processors/meshnoiseprocessor"
 	"github.com/otelcol-mesh/otelcol-mesh/processors/meshprivacyprocessor"
 	"github.com/otelcol-mesh/otelcol-mesh/processors/meshspanpairingprocessor"
@@ -66,12 +71,14 @@ func Factories() (otelcol.Factories, error) {
 	var f otelcol.Factories
 	var err error
 	if f.Extensions, err = otelcol.MakeFactoryMap[extension.Factory](
+		meshsamplingextension.NewFactory(),
 		meshtopologyextension.NewFactory(),
 		queuestorageextension.NewFactory(),
 		azureauthextension.NewFactory(),
 		clusteridentityextension.NewFactory(),
 		requestlimitsextension.NewFactory(),
 		zpagesextension.NewFactory(),
+		bearertokenauthextension.NewFactory(),
 		healthcheckextension.NewFactory(),
 		pprofextension.NewFactory(),
 		filestorage.NewFactory(),
@@ -93,6 +100,7 @@ func Factories() (otelcol.Factories, error) {
 		meshspanpairingprocessor.NewFactory(),
 		meshnoiseprocessor.NewFactory(),
 		exponentialhistogramprocessor.NewFactory(),
+		meshmetricsprocessor.NewFactory(),
 		meshprivacyprocessor.NewFactory(),
 		clusteridentityprocessor.NewFactory(),
 		memorylimiterprocessor.NewFactory(),
@@ -108,6 +116,7 @@ func Factories() (otelcol.Factories, error) {
 	if f.Exporters, err = otelcol.MakeFactoryMap[exporter.Factory](
 		applicationinsightsexporter.NewFactory(),
 		inventorybroadcastexporter.NewFactory(),
+		meshbalancingexporter.NewFactory(),
 		otlpexporter.NewFactory(),
 		otlphttpexporter.NewFactory(),
 		debugexporter.NewFactory(),
@@ -119,6 +128,7 @@ func Factories() (otelcol.Factories, error) {
 		return otelcol.Factories{}, err
 	}
 	if f.Connectors, err = otelcol.MakeFactoryMap[connector.Factory](
+		meshgraphconnector.NewFactory(),
 		forwardconnector.NewFactory(),
 	); err != nil {
 		return otelcol.Factories{}, err

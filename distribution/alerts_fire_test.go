@@ -52,6 +52,11 @@ const history = `load 1m
   otelcol_extension_request_limits_refused_requests{instance="crowded",limiter="request_limits",transport="grpc",reason="concurrent_bytes",peer="10.0.0.9"} 0+1x160
   otelcol_extension_mesh_topology_cluster_stale{instance="silent",k8s_cluster_name="aks-westeurope"} 1x160
   otelcol_extension_mesh_topology_cluster_stale{instance="silent",k8s_cluster_name="aks-northeurope"} 0x160
+  otelcol_connector_mesh_graph_failovers_active{instance="failing_over",kind="failover"} 0x149 2x10
+  otelcol_connector_mesh_graph_failovers_active{instance="failing_over",kind="unexpected_shift"} 0x160
+  otelcol_connector_mesh_graph_failovers_active{instance="failed_back",kind="failover"} 0x100 1x40 0x20
+  otelcol_connector_mesh_graph_failovers_active{instance="shifted",kind="unexpected_shift"} 0x149 1x10
+  otelcol_connector_mesh_graph_failovers_active{instance="shifted",kind="failover"} 0x160
 `
 
 // TestAlertsFire prevents the bugs of rules that ask for what is there and yet never fire, or always do: a counter that begins
@@ -77,6 +82,9 @@ func TestAlertsFire(t *testing.T) {
 		"MeshRequestsOverLimit":     {"bombed"},
 		"MeshSendersHeldUp":         {"crowded"},
 		"MeshClusterStale":          {"silent"},
+		// One is told as soon as it is seen, and no longer than it lasts.
+		"MeshFailover":        {"failing_over"},
+		"MeshUnexpectedShift": {"shifted"},
 	}
 	storage := promqltest.LoadedStorage(t, history)
 	t.Cleanup(func() { assert.NoError(t, storage.Close()) })

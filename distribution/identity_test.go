@@ -55,7 +55,7 @@ func wiringOf(t *testing.T, file string) (w wiring) {
 // check of who sends, or the limits, are gone from it in silence.
 func TestEveryOverlayOfTheHubAsksWhoSends(t *testing.T) {
 	shipped := wiringOf(t, "config/hub.yaml")
-	require.Len(t, shipped.Service.Pipelines, 3)
+	require.Len(t, shipped.Service.Pipelines, 5)
 	overlays, err := filepath.Glob("examples/*.yaml")
 	require.NoError(t, err)
 	checked := 0

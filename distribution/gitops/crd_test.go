@@ -31,6 +31,10 @@ var modules = []module{
 		[]string{"manifests/crds/application-crd.yaml", "manifests/crds/applicationset-crd.yaml"},
 	},
 	{
+		"github.com/argoproj/argo-rollouts", "v1.8.3", "h1:blbtQva4IK9r6gFh+dWkCrLnFdPOWiv9ubQYu36qeaA=",
+		[]string{"manifests/crds/analysis-template-crd.yaml"},
+	},
+	{
 		"github.com/fluxcd/helm-controller", "v1.4.0", "h1:rkm8rmB6Na7eNc4pJOnvtXEaJ19iKluRtayHKjBxcUM=",
 		[]string{"config/crd/bases/helm.toolkit.fluxcd.io_helmreleases.yaml"},
 	},

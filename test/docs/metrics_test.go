@@ -108,7 +108,7 @@ func own(t *testing.T) map[string]string {
 func ofTheCollector(metric string) bool {
 	for _, of := range []string{
 		"exporter_enqueue_failed", "exporter_queue", "exporter_send_failed", "exporter_sent", "loadbalancer_", "process_",
-		"processor_memory_limiter", "receiver_accepted", "receiver_refused",
+		"processor_memory_limiter", "processor_tail_sampling", "receiver_accepted", "receiver_refused",
 	} {
 		if strings.HasPrefix(metric, "otelcol_"+of) {
 			return true

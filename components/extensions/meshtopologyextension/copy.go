@@ -20,7 +20,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/meshtopologyextension/internal/admin"
-	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/meshtopologyextension/internal/disk"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/disk"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/source/inventory"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/topology"
 )

@@ -21,8 +21,8 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
 
-	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/meshtopologyextension/internal/disk"
 	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/meshtopologyextension/internal/metadatatest"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/disk"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/source/inventory"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/topology"
 )

@@ -26,7 +26,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/meshtopologyextension/internal/disk"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/disk"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/source/inventory"
 )
 

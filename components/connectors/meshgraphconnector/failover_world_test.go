@@ -1,0 +1,521 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package meshgraphconnector
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/otelcol-mesh/otelcol-mesh/internal/topology"
+)
+
+// The clusters of the day.
+const (
+	west, north, east = "aks-westeurope", "aks-northeurope", "aks-eastus"
+	west2             = "aks-westeurope-2"
+)
+
+// dayInterval is that of the hub, in seconds.
+const dayInterval = 4
+
+// dayWorld is a mesh in which Envoys prefer their own region, as Istio's locality load balancing does, whose agents report what the
+// proxies counted, and whose inventories tell what Kubernetes does.
+type dayWorld struct {
+	t         *testing.T
+	random    *rand.Rand
+	now       time.Time
+	reporting int // seconds
+	process   *process
+	sink      *sink
+	writer    *topology.Writer
+	shapes    *shapes
+	agents    []*dayAgent
+	clusters  []string // in the order in which they joined
+	regions   map[string]string
+	at        map[string]map[string]*placed
+	names     []string
+	rate      float64
+	stray     float64
+	// route overrides locality: the part of a region's calls of a service that goes to a cluster.
+	route map[string]map[string]float64
+	pods  int
+	later []laterOn
+	// ready is how long it takes until a new pod is.
+	ready time.Duration
+	// sent are all requests; shifted is the first one that left its region since it was reset.
+	sent    int64
+	shifted time.Time
+}
+
+// placed is a service in a cluster.
+type placed struct {
+	sets []*set
+	// share is the part of the calls to a version that is not v1, v2 where nothing is said.
+	share map[string]float64
+	// failing is the part of the requests that break off, refusing that of the requests from the cluster that are refused, until
+	// its callers have noticed.
+	failing, refusing float64
+	until             time.Time
+	dead              bool
+}
+
+// set is a ReplicaSet.
+type set struct {
+	version, hash string
+	pods          []*dayPod
+	gone          bool
+}
+
+type dayPod struct {
+	name          string
+	address       netip.Addr
+	ready, ending bool
+}
+
+type laterOn struct {
+	at time.Time
+	do func()
+}
+
+// dayAgent is the agent of a node: what its proxies counted and it did not report yet.
+type dayAgent struct {
+	cluster, region, caller string
+	phase                   int
+	counts                  map[shape]int64
+	order                   []shape
+}
+
+func newDay(t *testing.T, seed uint64, reporting int) *dayWorld {
+	t.Helper()
+	w := &dayWorld{
+		t: t, random: rand.New(rand.NewPCG(seed, 9)), now: begin, reporting: reporting, sink: newSink(), shapes: readShapes(t),
+		names: []string{"details", "ratings", "reviews"}, regions: map[string]string{}, at: map[string]map[string]*placed{},
+		rate: 3, stray: 0.001, ready: 20 * time.Second, route: map[string]map[string]float64{},
+	}
+	config := testConfig("")
+	require.NoError(t, config.Validate())
+	w.process = start(t, config, w.sink, begin)
+	w.writer = topology.NewWriter(topology.WriterSettings{History: time.Hour, Now: func() time.Time { return w.now }})
+	w.process.topology = w.writer.Publish
+	for _, name := range w.names {
+		w.at[name] = map[string]*placed{}
+	}
+	for cluster, region := range map[string]string{west: "westeurope", north: "northeurope"} {
+		w.join(cluster, region, w.names...)
+	}
+	for _, cluster := range []string{north, west} {
+		for _, name := range w.names {
+			w.deploy(cluster, name, "v1", 4)
+		}
+		for i := range 3 {
+			w.agents = append(w.agents, &dayAgent{
+				cluster: cluster, region: w.regions[cluster], caller: fmt.Sprint("web-", i), phase: w.random.IntN(reporting),
+			})
+		}
+	}
+	for w.now.Before(begin.Add(-time.Second)) {
+		w.second()
+	}
+	return w
+}
+
+// join describes a cluster with the services, which have no endpoints yet.
+func (w *dayWorld) join(cluster, region string, services ...string) {
+	d := &topology.Delta{
+		Cluster: cluster, At: w.now, Full: true, Facts: &topology.ClusterFacts{UID: cluster, Region: region},
+		Nodes: []topology.NodeSpec{{Name: "pool-0", Zone: region + "-1"}},
+	}
+	for _, name := range services {
+		d.Services = append(d.Services, topology.ServiceSpec{Namespace: "bookinfo", Name: name, EndingKnown: true, Endpoints: []topology.ZoneEndpoints{}})
+	}
+	w.writer.Apply(d)
+	w.clusters, w.regions[cluster] = append(w.clusters, cluster), region
+}
+
+// tell is the delta of an inventory: the counts of a service's endpoints.
+func (w *dayWorld) tell(cluster, service string) {
+	z := topology.ZoneEndpoints{Zone: w.regions[cluster] + "-1"}
+	w.each(cluster, service, func(_ *set, p *dayPod) {
+		if !p.address.IsValid() {
+			return
+		}
+		z.Total++
+		if p.ready && !p.ending {
+			z.Ready++
+		}
+		if p.ending {
+			z.Ending++
+		}
+	})
+	spec := topology.ServiceSpec{Namespace: "bookinfo", Name: service, EndingKnown: true, Endpoints: []topology.ZoneEndpoints{}}
+	if z.Total > 0 {
+		spec.Endpoints = append(spec.Endpoints, z)
+	}
+	w.writer.Apply(&topology.Delta{Cluster: cluster, At: w.now, Services: []topology.ServiceSpec{spec}})
+}
+
+func (w *dayWorld) each(cluster, service string, do func(*set, *dayPod)) {
+	if p := w.at[service][cluster]; p != nil {
+		for _, s := range p.sets {
+			for _, pod := range s.pods {
+				do(s, pod)
+			}
+		}
+	}
+}
+
+func (w *dayWorld) tellPod(cluster, service string, s *set, p *dayPod) {
+	state := topology.PodState{
+		PodSpec: topology.PodSpec{Name: p.name, Node: "pool-0"}, Namespace: "bookinfo", Workload: service + "-" + s.version,
+		Kind: "deployment", Service: service, Version: s.version, Since: w.now, Seen: w.now,
+	}
+	if p.address.IsValid() {
+		state.Addresses = []netip.Addr{p.address}
+	}
+	w.writer.Apply(&topology.Delta{Cluster: cluster, At: w.now, Pods: []topology.PodState{state}})
+}
+
+func (w *dayWorld) in(d time.Duration, do func()) {
+	w.later = append(w.later, laterOn{w.now.Add(d), do})
+}
+
+// deploy creates pods of a version's newest ReplicaSet: they wait for an address, then until they are ready.
+func (w *dayWorld) deploy(cluster, service, version string, n int) {
+	p := w.at[service][cluster]
+	if p == nil {
+		p = &placed{share: map[string]float64{}}
+		w.at[service][cluster] = p
+	}
+	i := slices.IndexFunc(p.sets, func(s *set) bool { return s.version == version && !s.gone })
+	if i < 0 {
+		w.pods++
+		p.sets = append(p.sets, &set{version: version, hash: fmt.Sprintf("%x", 0x5d8f7c00+w.pods)})
+		i = len(p.sets) - 1
+	}
+	s := p.sets[i]
+	for range n {
+		w.pods++
+		pod := &dayPod{name: fmt.Sprintf("%s-%s-%s-%05x", service, version, s.hash, w.pods)}
+		s.pods = append(s.pods, pod)
+		address := netip.AddrFrom4([4]byte{10, byte(w.pods >> 16), byte(w.pods >> 8), byte(w.pods)})
+		if w.now.Equal(begin) {
+			pod.address, pod.ready = address, true
+			w.tellPod(cluster, service, s, pod)
+			continue
+		}
+		w.tellPod(cluster, service, s, pod)
+		w.in(3*time.Second, func() {
+			pod.address = address
+			w.tellPod(cluster, service, s, pod)
+			w.tell(cluster, service)
+		})
+		w.in(w.ready, func() { pod.ready = true; w.tell(cluster, service) })
+	}
+	w.tell(cluster, service)
+}
+
+// scale brings the pods of a version to a number: what is too many is being deleted for half a minute, then gone.
+func (w *dayWorld) scale(cluster, service, version string, n int) {
+	have := 0
+	w.each(cluster, service, func(s *set, p *dayPod) {
+		if s.version != version || s.gone || p.ending {
+			return
+		}
+		if have++; have > n {
+			w.end(cluster, service, s, p)
+		}
+	})
+	if have < n {
+		w.deploy(cluster, service, version, n-have)
+	}
+	w.tell(cluster, service)
+}
+
+func (w *dayWorld) end(cluster, service string, s *set, p *dayPod) {
+	p.ending = true
+	w.in(30*time.Second, func() {
+		s.pods = slices.DeleteFunc(s.pods, func(o *dayPod) bool { return o == p })
+		w.writer.Apply(&topology.Delta{Cluster: cluster, At: w.now, GonePods: []topology.PodEnd{
+			{Namespace: "bookinfo", Name: p.name, Earliest: w.now, Latest: w.now},
+		}})
+		w.in(2*time.Second, func() { w.tell(cluster, service) })
+	})
+}
+
+// rollOut begins a deployment: a new ReplicaSet beside the old one, with pods that are not ready for two minutes, so that some calls
+// leave the region; and one of 60 breaks off with the old pods.
+func (w *dayWorld) rollOut(cluster, service string) {
+	p := w.at[service][cluster]
+	old := p.sets[len(p.sets)-1]
+	old.gone = true
+	w.end(cluster, service, old, old.pods[0])
+	w.ready = 2 * time.Minute
+	w.deploy(cluster, service, old.version, 2)
+	w.ready = 20 * time.Second
+	p.failing = 1.0 / 60
+}
+
+func (w *dayWorld) rolledOut(cluster, service string) {
+	p := w.at[service][cluster]
+	for _, s := range p.sets {
+		for _, pod := range s.pods {
+			if s.gone && !pod.ending {
+				w.end(cluster, service, s, pod)
+			}
+		}
+	}
+	w.deploy(cluster, service, p.sets[len(p.sets)-1].version, 2)
+	w.tell(cluster, service)
+	p.failing = 0
+}
+
+// crash lets all pods of a service die: callers notice after seconds, the inventory a little later.
+func (w *dayWorld) crash(cluster, service string) {
+	p := w.at[service][cluster]
+	p.refusing, p.until, p.dead = 0.6, w.now.Add(5*time.Second), true
+	w.in(4*time.Second, func() {
+		w.each(cluster, service, func(_ *set, p *dayPod) { p.ready = false })
+		w.tell(cluster, service)
+	})
+}
+
+func (w *dayWorld) restart(cluster, service string) {
+	p := w.at[service][cluster]
+	p.dead = false
+	w.each(cluster, service, func(_ *set, p *dayPod) { p.ready = true })
+	w.tell(cluster, service)
+}
+
+// second lets a second pass.
+func (w *dayWorld) second() {
+	w.now = w.now.Add(time.Second)
+	due := slices.Clone(w.later)
+	w.later = slices.DeleteFunc(w.later, func(l laterOn) bool { return !l.at.After(w.now) })
+	for _, l := range due {
+		if !l.at.After(w.now) {
+			l.do()
+		}
+	}
+	passed := int(w.now.Sub(begin) / time.Second)
+	for _, a := range w.agents {
+		for _, name := range w.names {
+			if a.caller == "" {
+				break // The cluster only answers.
+			}
+			n := int(w.rate)
+			if w.random.Float64() < w.rate-float64(n) {
+				n++
+			}
+			for range n {
+				w.call(a, name)
+			}
+		}
+		if passed%w.reporting == a.phase {
+			w.process.takeMetrics(a.report(w.shapes, w.now, w.reporting), w.now)
+		}
+	}
+	if passed%dayInterval == 0 {
+		w.process.step(w.now, passed%60 == 0)
+	}
+}
+
+// call is a request: the caller's proxy counts it, and the callee's if it got there.
+func (w *dayWorld) call(a *dayAgent, service string) {
+	w.sent++
+	s := shape{fromCluster: a.cluster, fromRegion: a.region, caller: a.caller, service: service, code: "200", flags: "-"}
+	home := w.at[service][a.cluster]
+	if home != nil && w.now.Before(home.until) && w.random.Float64() < home.refusing {
+		s.code, s.flags = "503", "URX,UF"
+		a.count(s, "source")
+		return
+	}
+	cluster := w.choose(a, service)
+	p := w.at[service][cluster]
+	if p == nil {
+		s.code, s.flags = "503", "UH"
+		a.count(s, "source")
+		return
+	}
+	s.cluster, s.region, s.version = cluster, w.regions[cluster], w.version(p)
+	failing := 0.001
+	failing += p.failing
+	if w.random.Float64() < failing {
+		s.code = "503"
+		if p.failing > 0 {
+			s.flags = "UC"
+		}
+	}
+	if s.region != a.region && w.shifted.IsZero() {
+		w.shifted = w.now
+	}
+	a.count(s, "source")
+	callees := slices.DeleteFunc(slices.Clone(w.agents), func(o *dayAgent) bool { return o.cluster != cluster })
+	if len(callees) == 0 {
+		// The cluster's own agent has no callers.
+		callee := &dayAgent{cluster: cluster, region: s.region, phase: w.random.IntN(w.reporting)}
+		w.agents = append(w.agents, callee)
+		callees = append(callees, callee)
+	}
+	s.flags = "-"
+	callees[w.random.IntN(len(callees))].count(s, "destination")
+}
+
+func (w *dayWorld) version(p *placed) string {
+	ready := map[string]bool{}
+	for _, s := range p.sets {
+		for _, pod := range s.pods {
+			ready[s.version] = ready[s.version] || pod.ready && !pod.ending
+		}
+	}
+	if v2 := p.share["v2"]; ready["v2"] && (!ready["v1"] || w.random.Float64() < v2) {
+		return "v2"
+	}
+	for _, v := range []string{"v1", "v9"} {
+		if ready[v] {
+			return v
+		}
+	}
+	return "v2"
+}
+
+// health is how many pods of a service in a cluster take calls, of how many that are not being deleted.
+func (w *dayWorld) health(cluster, service string) (healthy, all int) {
+	if w.at[service][cluster] != nil && w.at[service][cluster].dead {
+		return 0, 1
+	}
+	w.each(cluster, service, func(_ *set, p *dayPod) {
+		if p.address.IsValid() && !p.ending {
+			all++
+			if p.ready {
+				healthy++
+			}
+		}
+	})
+	return healthy, all
+}
+
+// choose is locality load balancing: local endpoints get all calls until fewer than 1/1.4 of them are healthy. A new version of
+// blue/green takes only what is routed to it.
+func (w *dayWorld) choose(a *dayAgent, service string) string {
+	if route := w.route[service+"@"+a.region]; route != nil {
+		n := w.random.Float64()
+		for _, cluster := range w.clusters {
+			if healthy, _ := w.health(cluster, service); healthy > 0 {
+				if n -= route[cluster]; n < 0 {
+					return cluster
+				}
+			}
+		}
+	}
+	var local, remote []string
+	healthy, total := 0, 0
+	for _, cluster := range w.clusters {
+		ready, all := w.health(cluster, service)
+		if w.regions[cluster] == a.region {
+			healthy, total = healthy+ready, total+all
+		}
+		switch {
+		case ready == 0 || cluster == east:
+		case w.regions[cluster] == a.region:
+			local = append(local, cluster)
+		default:
+			remote = append(remote, cluster)
+		}
+	}
+	stays := 0.0
+	if len(local) > 0 {
+		stays = min(1, 1.4*float64(healthy)/float64(total)) * (1 - w.stray)
+	}
+	switch {
+	case len(local) > 0 && (len(remote) == 0 || w.random.Float64() < stays):
+		return local[w.random.IntN(len(local))]
+	case len(remote) > 0:
+		return remote[0]
+	}
+	return ""
+}
+
+// quiet fails the test if anything was told.
+func (w *dayWorld) quiet(last string) {
+	w.t.Helper()
+	for _, r := range w.sink.records() {
+		w.t.Errorf("%s after %q, %s: %s", r.EventName(), last, r.Timestamp().AsTime().Sub(begin), r.Body().Str())
+	}
+	if w.t.Failed() {
+		w.t.FailNow()
+	}
+}
+
+// counted lets everything be reported, and returns how many requests the metrics have.
+func (w *dayWorld) counted() int64 {
+	sent := w.sent
+	w.rate = 0
+	for end := w.now.Add(5 * time.Minute); w.now.Before(end); {
+		w.second()
+	}
+	assert.Equal(w.t, sent, w.sent)
+	var n int64
+	for _, requests := range w.sink.taken() {
+		n += requests
+	}
+	return n
+}
+
+// records are the events that came out.
+func (s *sink) records() (list []plog.LogRecord) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, ld := range s.logs {
+		for _, rl := range ld.ResourceLogs().All() {
+			for _, sl := range rl.ScopeLogs().All() {
+				for _, r := range sl.LogRecords().All() {
+					list = append(list, r)
+				}
+			}
+		}
+	}
+	return list
+}
+
+func (a *dayAgent) count(s shape, reporter string) {
+	s.reporter = reporter
+	if a.counts == nil {
+		a.counts = map[shape]int64{}
+	}
+	if _, known := a.counts[s]; !known {
+		a.order = append(a.order, s)
+	}
+	a.counts[s]++
+}
+
+// report is what the agent sends, with a point for each series.
+func (a *dayAgent) report(from *shapes, now time.Time, reporting int) pmetric.Metrics {
+	md := pmetric.NewMetrics()
+	rm := md.ResourceMetrics().AppendEmpty()
+	rm.Resource().Attributes().PutStr("k8s.cluster.name", a.cluster)
+	rm.Resource().Attributes().PutStr("agent", fmt.Sprint(a.caller, a.phase)) // No two agents send the same point.
+	m := rm.ScopeMetrics().AppendEmpty().Metrics().AppendEmpty()
+	m.SetName("istio_requests_total")
+	sum := m.SetEmptySum()
+	sum.SetIsMonotonic(true)
+	sum.SetAggregationTemporality(pmetric.AggregationTemporalityDelta)
+	for i := range a.order {
+		p := sum.DataPoints().AppendEmpty()
+		p.SetStartTimestamp(pcommon.NewTimestampFromTime(now.Add(-time.Duration(reporting) * time.Second)))
+		p.SetTimestamp(pcommon.NewTimestampFromTime(now))
+		p.SetIntValue(a.counts[a.order[i]])
+		from.put(&a.order[i], p.Attributes())
+	}
+	a.counts, a.order = nil, nil
+	return md
+}

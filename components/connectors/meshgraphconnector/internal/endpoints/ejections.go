@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package endpoints
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/otelcol-mesh/otelcol-mesh/components/connectors/meshgraphconnector/internal/feed"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/graph/failover"
+)
+
+const (
+	// maxEjections is the most proxies with ejected hosts of a service that are remembered.
+	maxEjections = 20_000
+	// ejectedFor is how long a proxy is believed that has not told again.
+	ejectedFor = 3 * time.Minute
+)
+
+// Ejections holds what proxies have out of use now. Any number of goroutines may use it at once.
+type Ejections struct {
+	lock    sync.Mutex
+	table   map[ejecting]ejected
+	refused uint64
+}
+
+type ejecting struct {
+	proxy   feed.ID
+	service failover.Service
+}
+
+type ejected struct {
+	region string
+	hosts  uint64
+	at     time.Time
+}
+
+// NewEjections returns an empty table.
+func NewEjections() *Ejections { return &Ejections{table: map[ejecting]ejected{}} }
+
+// Add takes what a proxy tells; at is now. Those beyond the ceiling, 20,000, are refused and counted.
+func (x *Ejections) Add(e *feed.Ejection, at time.Time) {
+	key := ejecting{e.Proxy, failover.Service{Namespace: e.Namespace, Name: e.Service}}
+	x.lock.Lock()
+	defer x.lock.Unlock()
+	_, known := x.table[key]
+	switch {
+	case e.Hosts == 0:
+		delete(x.table, key)
+	case !known && len(x.table) >= maxEjections:
+		x.refused++
+	case known:
+		x.table[key] = ejected{x.table[key].region, e.Hosts, at}
+	default:
+		// What is handed over belongs to a request.
+		key.service = failover.Service{Namespace: strings.Clone(e.Namespace), Name: strings.Clone(e.Service)}
+		x.table[key] = ejected{strings.Clone(e.Caller.Region), e.Hosts, at}
+	}
+}
+
+// Refused is how often something was refused.
+func (x *Ejections) Refused() uint64 {
+	x.lock.Lock()
+	defer x.lock.Unlock()
+	return x.refused
+}
+
+// List returns what is out of use, one for each calling region and service, sorted. Proxies that have not told for three
+// minutes are forgotten. Without ejections it is nil.
+func (x *Ejections) List(at time.Time) []failover.Ejection {
+	x.lock.Lock()
+	defer x.lock.Unlock()
+	var list []failover.Ejection
+	for key, e := range x.table {
+		if at.Sub(e.at) > ejectedFor {
+			delete(x.table, key)
+			continue
+		}
+		if e.region != "" {
+			list = append(list, failover.Ejection{From: e.region, Service: key.service, Hosts: int(min(e.hosts, 1<<31)), Proxies: 1})
+		}
+	}
+	slices.SortFunc(list, compare)
+	merged := list[:0]
+	for _, e := range list {
+		if n := len(merged); n > 0 && compare(merged[n-1], e) == 0 {
+			merged[n-1].Hosts = max(merged[n-1].Hosts, e.Hosts)
+			merged[n-1].Proxies++
+			continue
+		}
+		merged = append(merged, e)
+	}
+	return merged
+}
+
+func compare(a, b failover.Ejection) int {
+	return cmp.Or(cmp.Compare(a.Service.Namespace, b.Service.Namespace), cmp.Compare(a.Service.Name, b.Service.Name),
+		cmp.Compare(a.From, b.From))
+}
