@@ -20,6 +20,12 @@ func (s *Snapshot) Clusters() iter.Seq[*Cluster] {
 	}
 }
 
+// Same says that nothing about the cluster is different in the other snapshot of the same writer: who computed something from
+// the one need not do so from the other. What is live does not show in it: [Cluster.Confirmed], [Cluster.StaleSince].
+func (s *Snapshot) Same(other *Snapshot, cluster string) bool {
+	return other != nil && s.clusters[cluster] == other.clusters[cluster]
+}
+
 // Pods returns the pods of the cluster in no order, those that ended among them: see [Pod.Ended].
 func (s *Snapshot) Pods(cluster string) iter.Seq[*Pod] {
 	if c, ok := s.clusters[cluster]; ok {

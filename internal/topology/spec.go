@@ -64,6 +64,8 @@ type ServiceSpec struct {
 	External bool
 	// Endpoints counts the endpoints by zone, from the EndpointSlices; nil if not known.
 	Endpoints []ZoneEndpoints
+	// EndingKnown says that [ZoneEndpoints.Ending] is told.
+	EndingKnown bool
 }
 
 // ZoneEndpoints counts the endpoints of a service in one zone.
@@ -71,6 +73,9 @@ type ZoneEndpoints struct {
 	// Zone is normalized; empty for endpoints whose zone is not known.
 	Zone         string
 	Ready, Total uint32
+	// Ending are those of Total whose pods are being deleted: on purpose, as by a scale-down or a deployment, and not because
+	// they failed. Of no meaning unless [ServiceSpec.EndingKnown].
+	Ending uint32
 }
 
 // WorkloadSpec describes a workload and its pods.

@@ -231,13 +231,14 @@ func (w *Writer) cloneService(spec *ServiceSpec, old *Service) *ServiceSpec {
 	addresses := distinct(spec.Addresses)
 	if old != nil && slices.Equal(old.spec.Addresses, addresses) && slices.Equal(old.spec.Ports, spec.Ports) &&
 		slices.Equal(old.spec.Hosts, spec.Hosts) && old.spec.External == spec.External &&
-		slices.Equal(old.spec.Endpoints, spec.Endpoints) {
+		slices.Equal(old.spec.Endpoints, spec.Endpoints) && (old.spec.Endpoints == nil) == (spec.Endpoints == nil) &&
+		old.spec.EndingKnown == spec.EndingKnown {
 		return nil
 	}
 	kept := &ServiceSpec{
 		Namespace: w.strings.intern(spec.Namespace), Name: strings.Clone(spec.Name), Addresses: slices.Clone(addresses),
 		Ports: slices.Clone(spec.Ports), Hosts: slices.Clone(spec.Hosts), External: spec.External,
-		Endpoints: slices.Clone(spec.Endpoints),
+		Endpoints: slices.Clone(spec.Endpoints), EndingKnown: spec.EndingKnown,
 	}
 	for i := range kept.Hosts {
 		kept.Hosts[i] = strings.Clone(kept.Hosts[i])

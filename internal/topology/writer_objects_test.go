@@ -321,3 +321,44 @@ func TestWaypoint(t *testing.T) {
 	listed, _ = s.Workload("c", "ns", p.Workload.Name)
 	assert.False(t, listed.Waypoint)
 }
+
+// What is known of a service's endpoints may change without their numbers: known to be none, and which are being deleted.
+func TestEndpointsOfAService(t *testing.T) {
+	w := NewWriter(WriterSettings{})
+	service := func() ServiceSpec {
+		for s := range w.Publish().Services("west") {
+			return *s.Spec()
+		}
+		t.Fatal("no service")
+		return ServiceSpec{}
+	}
+	for _, spec := range []ServiceSpec{
+		{Namespace: "shop", Name: "cart"},
+		{Namespace: "shop", Name: "cart", Endpoints: []ZoneEndpoints{}},
+		{Namespace: "shop", Name: "cart", Endpoints: []ZoneEndpoints{}, EndingKnown: true},
+		{Namespace: "shop", Name: "cart", Endpoints: []ZoneEndpoints{{Zone: "z", Ready: 1, Total: 2}}, EndingKnown: true},
+		{Namespace: "shop", Name: "cart", Endpoints: []ZoneEndpoints{{Zone: "z", Ready: 1, Total: 2, Ending: 1}}, EndingKnown: true},
+		{Namespace: "shop", Name: "cart"},
+	} {
+		w.Apply(&Delta{Cluster: "west", Services: []ServiceSpec{spec}})
+		got := service()
+		require.Equal(t, spec.Endpoints == nil, got.Endpoints == nil)
+		require.Equal(t, spec.EndingKnown, got.EndingKnown)
+		require.True(t, slices.Equal(spec.Endpoints, got.Endpoints))
+	}
+}
+
+func TestSame(t *testing.T) {
+	w := NewWriter(WriterSettings{})
+	w.Apply(&Delta{Cluster: "west", Services: []ServiceSpec{{Namespace: "shop", Name: "cart"}}})
+	w.Apply(&Delta{Cluster: "north", Services: []ServiceSpec{{Namespace: "shop", Name: "cart"}}})
+	first := w.Publish()
+	require.True(t, first.Same(first, "west"))
+	require.False(t, first.Same(nil, "west"))
+	w.Apply(&Delta{Cluster: "west", Services: []ServiceSpec{{Namespace: "shop", Name: "web"}}})
+	second := w.Publish()
+	require.False(t, second.Same(first, "west"))
+	require.True(t, second.Same(first, "north"))
+	w.Remove("north")
+	require.False(t, w.Publish().Same(second, "north"))
+}

@@ -15,6 +15,11 @@ type Detector struct {
 	config   Config
 	pairs    map[pairKey]*pair
 	services map[Service]*service
+	// listed are the endpoints of the last step, endpoints the same by service, rolling those with a deployment under way.
+	listed    []Endpoints
+	endpoints map[Service][]*Endpoints
+	rolling   []*Endpoints
+	ejections map[pairKey]*Ejection
 	// rollouts are when a deployment of a service in a place was last under way.
 	rollouts map[rollout]time.Time
 	// refused counts intervals of pairs that the ceiling had no room for.
@@ -36,8 +41,12 @@ type pair struct {
 	masses    []mass
 	steps     int
 	deviation float64
-	// failedRate and flaggedRate are how many requests usually fail, or have a flag.
-	failedRate, flaggedRate float64
+	// failed and flagged are how many requests usually fail, or have a flag.
+	failed, flagged rate
+	// ejected is how many hosts are usually out of use.
+	ejected float64
+	// gap is how long it usually takes from one interval with calls to the next.
+	gap time.Duration
 	// window are the latest intervals, as many as are needed for a judgment.
 	window   []*tally
 	evidence []Evidence
@@ -45,6 +54,27 @@ type pair struct {
 	// first and last are when there were calls, learned is when the baseline was last changed. suspect and suspected are
 	// when a shift without evidence was first and last seen, back since when the calls of a shift are back.
 	first, last, learned, suspect, suspected, back time.Time
+}
+
+// rate is how often something happens: lately, and on the average of the time that the baseline is of, the older the less.
+type rate struct {
+	Lately float64 `json:"lately"`
+	Events float64 `json:"events"`
+	All    float64 `json:"all"`
+}
+
+func (r *rate) learn(n, all uint64, weight, keep float64) {
+	r.Lately += (float64(n)/float64(all) - r.Lately) * weight
+	r.Events = r.Events*keep + float64(n)
+	r.All = r.All*keep + float64(all)
+}
+
+// of is the greater of both: what became worse a while ago is usual soon, and few requests without an event prove nothing.
+func (r *rate) of() float64 {
+	if r.All <= 0 {
+		return r.Lately
+	}
+	return max(r.Lately, r.Events/r.All)
 }
 
 // service is what is known of a service over all of its callers.
@@ -64,7 +94,10 @@ func New(config Config) (*Detector, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	return &Detector{config: config, pairs: map[pairKey]*pair{}, services: map[Service]*service{}, rollouts: map[rollout]time.Time{}}, nil
+	return &Detector{
+		config: config, pairs: map[pairKey]*pair{}, services: map[Service]*service{}, rollouts: map[rollout]time.Time{},
+		ejections: map[pairKey]*Ejection{},
+	}, nil
 }
 
 // Pairs is how many pairs of calling region and service are watched, refused how many intervals of pairs were not, because
@@ -97,6 +130,7 @@ func (d *Detector) sorted() []pairKey {
 
 // Step judges an interval and returns what began, changed and ended in it.
 func (d *Detector) Step(o *Observation) []Event {
+	d.index(o)
 	tallies := map[pairKey]*tally{}
 	for i := range o.Flows {
 		f := &o.Flows[i]
@@ -114,27 +148,43 @@ func (d *Detector) Step(o *Observation) []Event {
 				d.pairs[k] = &pair{first: o.At, learned: o.At}
 			}
 			t = &tally{at: o.At}
+			if e := d.ejections[k]; e != nil {
+				t.ejected = e.Hosts
+			}
 			tallies[k] = t
 		}
 		t.add(f)
 		d.see(f, o.At)
 	}
-	endpoints := map[Service][]*Endpoints{}
-	for i := range o.Endpoints {
-		e := &o.Endpoints[i]
-		endpoints[e.Service] = append(endpoints[e.Service], e)
-		if e.Rollout {
-			d.rollouts[rollout{e.Service, e.Place}] = o.At
-		}
-	}
 	var events []Event
 	for _, k := range d.sorted() {
-		j := judgment{d: d, p: d.pairs[k], key: k, at: o.At, now: tallies[k], endpoints: endpoints[k.service]}
+		j := judgment{d: d, p: d.pairs[k], key: k, at: o.At, now: tallies[k], endpoints: d.endpoints[k.service]}
 		events = append(events, j.run()...)
 	}
 	events = append(events, d.rescope(o.At, events)...)
 	d.expire(o.At)
 	return events
+}
+
+// index brings the endpoints into order, unless they are those of the last step.
+func (d *Detector) index(o *Observation) {
+	if len(o.Endpoints) != len(d.listed) || len(d.listed) > 0 && &o.Endpoints[0] != &d.listed[0] {
+		d.listed, d.rolling, d.endpoints = o.Endpoints, nil, make(map[Service][]*Endpoints, len(o.Endpoints)/2)
+		for i := range o.Endpoints {
+			e := &o.Endpoints[i]
+			d.endpoints[e.Service] = append(d.endpoints[e.Service], e)
+			if e.Rollout {
+				d.rolling = append(d.rolling, e)
+			}
+		}
+	}
+	clear(d.ejections)
+	for i := range o.Ejections {
+		d.ejections[pairKey{o.Ejections[i].From, o.Ejections[i].Service}] = &o.Ejections[i]
+	}
+	for _, e := range d.rolling {
+		d.rollouts[rollout{e.Service, e.Place}] = o.At
+	}
 }
 
 // see learns the versions of a service. Those of its first time are not new.
@@ -216,8 +266,9 @@ func (p *pair) learn(t *tally, config *Config, explained bool) {
 	if t.all > 0 {
 		p.steps++
 		weight := max(1/float64(p.steps), 0.05)
-		p.failedRate += (float64(t.failed)/float64(t.all) - p.failedRate) * weight
-		p.flaggedRate += (float64(t.flagged)/float64(t.all) - p.flaggedRate) * weight
+		p.failed.learn(t.failed, t.all, weight, keep)
+		p.flagged.learn(t.flagged, t.all, weight, keep)
+		p.ejected += (float64(t.ejected) - p.ejected) * weight
 	}
 }
 
@@ -243,13 +294,22 @@ func (p *pair) home() (Place, bool) {
 	return best.Place, best.Mass >= sum(p.masses)/2
 }
 
+// patience is how long a pair may have no calls until nobody can say any more that its place answers: a region that failed
+// with all who call there does not answer, though no call of theirs went elsewhere. Of a pair that is not called regularly
+// silence tells nothing.
+func (p *pair) patience(config *Config) (_ time.Duration, regular bool) {
+	const gaps, most = 5, 10 * time.Minute
+	return min(max(config.EndAfter, gaps*p.gap), most), gaps*p.gap < most
+}
+
 // wholePart is the part of a region's services that makes it the whole region.
 const wholePart = 0.8
 
 // rescope says of each failover whether its region failed as a whole, and returns those for which that changed after their
 // start.
 func (d *Detector) rescope(at time.Time, events []Event) []Event {
-	home, moved := map[string]map[Service]bool{}, map[string]map[Service]bool{}
+	// known are the services that a region is used to answer regularly, home those that it may answer now, or would.
+	known, home, moved := map[string]map[Service]bool{}, map[string]map[Service]bool{}, map[string]map[Service]bool{}
 	put := func(m map[string]map[Service]bool, region string, s Service) {
 		if m[region] == nil {
 			m[region] = map[Service]bool{}
@@ -262,10 +322,17 @@ func (d *Detector) rescope(at time.Time, events []Event) []Event {
 		if p.active != nil && p.active.Kind == Failover {
 			put(moved, p.active.From.Region, k.service)
 			put(home, p.active.From.Region, k.service)
+			put(known, p.active.From.Region, k.service)
 			continue
 		}
-		if place, most := p.home(); most && p.ready(at, &d.config) && at.Sub(p.last) <= 10*time.Minute {
-			put(home, place.Region, k.service)
+		if place, most := p.home(); most && p.ready(at, &d.config) {
+			patience, regular := p.patience(&d.config)
+			if regular {
+				put(known, place.Region, k.service)
+			}
+			if at.Sub(p.last) <= patience {
+				put(home, place.Region, k.service)
+			}
 		}
 	}
 	var changed []Event
@@ -275,7 +342,8 @@ func (d *Detector) rescope(at time.Time, events []Event) []Event {
 			continue
 		}
 		scope := Partial
-		if all := len(home[e.From.Region]); all > 1 && float64(len(moved[e.From.Region])) >= wholePart*float64(all) {
+		region := e.From.Region
+		if len(known[region]) > 1 && float64(len(moved[region])) >= wholePart*float64(len(home[region])) {
 			scope = Whole
 		}
 		if scope == e.Scope {

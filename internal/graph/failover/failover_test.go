@@ -96,6 +96,25 @@ func TestWholeRegion(t *testing.T) {
 	assert.Empty(t, of(s.events, Started, Unexpected))
 }
 
+// A region dies with its gateway's callers: only the first service of the chain has callers left whose calls go elsewhere.
+func TestWholeRegionWithItsCallers(t *testing.T) {
+	s := newSim(t, 8, 15)
+	s.run(15 * time.Minute)
+	s.kill(true, west, s.services...)
+	s.silent = map[string][]string{west.Region: {"reviews", "ratings"}}
+	s.run(5 * time.Second)
+	s.notice(west, s.services...)
+	s.run(time.Minute)
+	active := s.detector.Active()
+	require.Len(t, active, 1)
+	assert.Equal(t, Partial, active[0].Scope, "the others may answer")
+	s.run(10 * time.Minute)
+	active = s.detector.Active()
+	require.Len(t, active, 1)
+	assert.Equal(t, Whole, active[0].Scope, "nobody has heard of the others for long")
+	assert.Len(t, of(s.events, Updated, Failover), 1)
+}
+
 // Two of four endpoints are gone: Envoy sends 30 of 100 calls elsewhere.
 func TestPartOfTheCalls(t *testing.T) {
 	s := newSim(t, 2, 15)

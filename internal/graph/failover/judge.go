@@ -24,6 +24,10 @@ func (j *judgment) run() []Event {
 	p, c := j.p, &j.d.config
 	p.evidence = slices.DeleteFunc(p.evidence, func(e Evidence) bool { return j.at.Sub(e.At) > c.EvidenceFor })
 	if j.now != nil {
+		if !p.last.IsZero() {
+			const weight = 10
+			p.gap += (min(j.at.Sub(p.last), time.Hour) - p.gap) / weight
+		}
 		p.last = j.at
 		if p.ready(j.at, c) {
 			j.symptoms()
@@ -189,18 +193,40 @@ func (j *judgment) endpointsAt(place Place) *Endpoints {
 
 // symptoms notes flags and errors that are more than usual, whether or not anything moves: they come before it.
 func (j *judgment) symptoms() {
-	t, p := j.now, j.p
-	if t.flagged >= 3 && unusual(t.flagged, p.flaggedRate, t.all) {
+	t := j.now
+	for i := range t.places {
+		p := &t.places[i]
+		j.note(&p.symptoms, p.n, p.place)
+	}
+	j.note(&t.lost, t.all, Place{})
+}
+
+// note notes what is unusual among all requests of a place; no place stands for those that reached none.
+func (j *judgment) note(s *symptoms, all uint64, place Place) {
+	p := j.p
+	if s.flagged >= 3 && unusual(s.flagged, p.flagged.of(), all) {
 		p.evidence = keep(p.evidence, Evidence{
-			Kind: "response_flags", At: j.at,
-			Detail: fmt.Sprintf("%d of %d requests had %s", t.flagged, t.all, strings.Join(t.flags, ",")),
+			Kind: "response_flags", At: j.at, place: place,
+			Detail: fmt.Sprintf("%d of %d requests had %s", s.flagged, all, strings.Join(s.flags, ",")),
 		}, true)
 	}
-	if t.failed >= 3 && unusual(t.failed, p.failedRate, t.all) {
+	if s.failed >= 3 && unusual(s.failed, p.failed.of(), all) {
 		p.evidence = keep(p.evidence, Evidence{
-			Kind: "errors_before", At: j.at, Detail: fmt.Sprintf("%d of %d requests failed", t.failed, t.all),
+			Kind: "errors_before", At: j.at, place: place, Detail: fmt.Sprintf("%d of %d requests failed", s.failed, all),
 		}, true)
 	}
+}
+
+// symptomsOf are the flags and errors of a place, and of calls that reached none. Those of another place say nothing of it.
+func (j *judgment) symptomsOf(place Place) []Evidence {
+	var found []Evidence
+	for _, e := range j.p.evidence {
+		if e.place == place || e.place == (Place{}) {
+			e.place = Place{}
+			found = keep(found, e, false)
+		}
+	}
+	return found
 }
 
 // unusual says whether more happened than usually does, by a chance of less than one in 100 000. What never happened is taken
@@ -227,10 +253,10 @@ func tail(n uint64, usual float64) float64 {
 	return rest
 }
 
-// keep adds evidence of a kind, in the place of older evidence of that kind if it is to be renewed.
+// keep adds evidence of a kind and place, in the stead of older evidence of these if it is to be renewed.
 func keep(list []Evidence, e Evidence, renew bool) []Evidence {
 	for i := range list {
-		if list[i].Kind == e.Kind {
+		if list[i].Kind == e.Kind && list[i].place == e.place {
 			if renew {
 				list[i] = e
 			}
@@ -250,11 +276,11 @@ func (j *judgment) broken(place Place) []Evidence {
 	add := func(kind, format string, args ...any) {
 		found = append(found, Evidence{Kind: kind, At: j.at, Detail: fmt.Sprintf(format, args...)})
 	}
-	should := max(e.Total, e.Desired)
+	should := max(e.Total, e.Desired) - e.New
 	switch {
 	case e.Total == 0 && e.Desired > 0:
 		add("endpoints_gone", "no endpoint is left in %s, %s; there should be %d", place.Region, place.Cluster, e.Desired)
-	case e.Total > 0 && e.Healthy == 0:
+	case e.Total > e.New && e.Healthy == 0:
 		add("endpoints_unhealthy", "none of %d endpoints in %s, %s is ready", e.Total, place.Region, place.Cluster)
 	case e.Total > 0 && e.Healthy < should && !j.rolling(place):
 		add("endpoints_unhealthy", "%d of %d endpoints in %s, %s are ready", e.Healthy, should, place.Region, place.Cluster)
@@ -268,8 +294,14 @@ func (j *judgment) broken(place Place) []Evidence {
 // evidence is all that says that the place which lost calls failed.
 func (j *judgment) evidence(s *shift) []Evidence {
 	found := j.broken(s.from)
-	for _, e := range j.p.evidence {
+	for _, e := range j.symptomsOf(s.from) {
 		found = keep(found, e, false)
+	}
+	if e := j.d.ejections[j.key]; e != nil && float64(e.Hosts) >= j.p.ejected+0.5 {
+		found = keep(found, Evidence{
+			Kind: "outlier_ejections", At: j.at,
+			Detail: fmt.Sprintf("outlier detection of %d proxies in %s has up to %d hosts out of use", e.Proxies, e.From, e.Hosts),
+		}, false)
 	}
 	slices.SortFunc(found, func(a, b Evidence) int { return strings.Compare(a.Kind, b.Kind) })
 	return found
@@ -280,13 +312,13 @@ func (j *judgment) explained(s *shift, t *tally) bool {
 	if s.to.Region == j.key.from && s.from.Region != j.key.from {
 		return true // They come home.
 	}
-	symptoms := len(j.p.evidence) > 0
+	symptoms := len(j.symptomsOf(s.from)) > 0
 	broken := len(j.broken(s.from)) > 0
 	from, to := j.endpointsAt(s.from), j.endpointsAt(s.to)
 	switch {
 	case from != nil && from.Desired == 0,
-		from != nil && from.Total == 0 && from.Desired < 0 && from.Ejected == 0 && !symptoms:
-		return true // It was scaled to zero.
+		from != nil && from.Total <= from.New && from.Healthy == 0 && from.Desired < 0 && from.Ejected == 0 && !symptoms:
+		return true // It was scaled to zero, or is on its way back.
 	case broken:
 		return false
 	case j.newVersion(s, t):
@@ -307,11 +339,11 @@ func (j *judgment) rolling(place Place) bool {
 	return ok
 }
 
-// bad says whether more requests fail than a deployment that goes well breaks off: one in 50, and not by chance.
+// bad says whether more requests fail than a deployment that goes well breaks off: one in 50, and not by a chance of one in 10 000.
 func (j *judgment) bad(t *tally) bool {
-	const limit = 0.02
-	n, all := float64(max(t.failed, t.flagged)), float64(t.all)
-	return beyondChance(n-limit*all, limit, all)
+	const limit, chance = 0.02, 1e-4
+	n, usual := max(t.failed, t.flagged), limit*float64(t.all)
+	return float64(n) > usual && tail(n, usual) < chance
 }
 
 // newVersion says whether the calls went to a version that is new, and that the place which lost them does not have.

@@ -62,6 +62,8 @@ type sim struct {
 	// stray is the part of calls that go elsewhere for no reason.
 	stray     float64
 	inventory bool
+	// silent are the services that nobody in a region calls.
+	silent map[string][]string
 	// route overrides locality for a service: the part of a region's calls that go to a place.
 	route    map[string]map[Place]float64
 	detector *Detector
@@ -110,6 +112,9 @@ func (s *sim) second() {
 	at := int(s.now / time.Second)
 	for _, a := range s.agents {
 		for _, name := range s.services {
+			if slices.Contains(s.silent[a.region], name) {
+				continue
+			}
 			n := s.rate(a.region)
 			calls := int(n)
 			if s.random.Float64() < n-float64(calls) {

@@ -22,21 +22,24 @@ type state struct {
 }
 
 type pairState struct {
-	From        string     `json:"from"`
-	Service     Service    `json:"service"`
-	Masses      []mass     `json:"masses"`
-	Steps       int        `json:"steps"`
-	Deviation   float64    `json:"deviation"`
-	FailedRate  float64    `json:"failed_rate"`
-	FlaggedRate float64    `json:"flagged_rate"`
-	Evidence    []Evidence `json:"evidence"`
-	Active      *Event     `json:"active,omitempty"`
-	First       time.Time  `json:"first"`
-	Last        time.Time  `json:"last"`
-	Learned     time.Time  `json:"learned"`
-	Suspect     time.Time  `json:"suspect,omitzero"`
-	Suspected   time.Time  `json:"suspected,omitzero"`
-	Back        time.Time  `json:"back,omitzero"`
+	From      string  `json:"from"`
+	Service   Service `json:"service"`
+	Masses    []mass  `json:"masses"`
+	Steps     int     `json:"steps"`
+	Deviation float64 `json:"deviation"`
+	Failed    rate    `json:"failed"`
+	Flagged   rate    `json:"flagged"`
+	Ejected   float64 `json:"ejected,omitzero"`
+	// Gap is in seconds.
+	Gap       float64    `json:"gap,omitzero"`
+	Evidence  []Evidence `json:"evidence"`
+	Active    *Event     `json:"active,omitempty"`
+	First     time.Time  `json:"first"`
+	Last      time.Time  `json:"last"`
+	Learned   time.Time  `json:"learned"`
+	Suspect   time.Time  `json:"suspect,omitzero"`
+	Suspected time.Time  `json:"suspected,omitzero"`
+	Back      time.Time  `json:"back,omitzero"`
 }
 
 type serviceState struct {
@@ -54,7 +57,7 @@ func (d *Detector) Encode() ([]byte, error) {
 		p := d.pairs[k]
 		s.Pairs = append(s.Pairs, pairState{
 			From: k.from, Service: k.service, Masses: p.masses, Steps: p.steps, Deviation: p.deviation,
-			FailedRate: p.failedRate, FlaggedRate: p.flaggedRate, Evidence: p.evidence, Active: p.active,
+			Failed: p.failed, Flagged: p.flagged, Ejected: p.ejected, Gap: p.gap.Seconds(), Evidence: p.evidence, Active: p.active,
 			First: p.first, Last: p.last, Learned: p.learned, Suspect: p.suspect, Suspected: p.suspected, Back: p.back,
 		})
 		if v := d.services[k.service]; v != nil && !seen[k.service] {
@@ -63,6 +66,14 @@ func (d *Detector) Encode() ([]byte, error) {
 		}
 	}
 	return json.Marshal(&s)
+}
+
+// seconds reads a time of at most an hour, and none of what is no number of seconds.
+func seconds(s float64) time.Duration {
+	if !(s > 0) {
+		return 0
+	}
+	return time.Duration(min(s, time.Hour.Seconds()) * float64(time.Second))
 }
 
 // Restore takes a state in the place of what the detector knows. Pairs beyond Config.MaxPairs are left out and counted.
@@ -89,7 +100,7 @@ func (d *Detector) Restore(raw []byte) error {
 		}
 		pairs[pairKey{p.From, p.Service}] = &pair{
 			masses: p.Masses[:min(len(p.Masses), maxPlaces)], steps: max(0, p.Steps), deviation: p.Deviation,
-			failedRate: p.FailedRate, flaggedRate: p.FlaggedRate, evidence: p.Evidence, active: p.Active,
+			failed: p.Failed, flagged: p.Flagged, ejected: p.Ejected, gap: seconds(p.Gap), evidence: p.Evidence, active: p.Active,
 			first: p.First, last: p.Last, learned: p.Learned, suspect: p.Suspect, suspected: p.Suspected, back: p.Back,
 		}
 	}

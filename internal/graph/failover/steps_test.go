@@ -125,3 +125,85 @@ func TestAShortShiftIsNothing(t *testing.T) {
 	require.Len(t, s.events, 1)
 	assert.Equal(t, Unexpected, s.events[0].Kind)
 }
+
+// Outlier detection tells how many hosts it took out, and not where.
+func TestEjections(t *testing.T) {
+	for _, tt := range []struct {
+		name         string
+		before, then int
+		failover     int
+	}{{"new ones are evidence", 0, 2, 1}, {"usual ones are none", 2, 2, 0}, {"more than usual", 1, 3, 1}, {"none", 0, 0, 0}} {
+		t.Run(tt.name, func(t *testing.T) {
+			d, err := New(DefaultConfig())
+			require.NoError(t, err)
+			at, events := start, []Event(nil)
+			step := func(here, there uint64, hosts int) {
+				at = at.Add(15 * time.Second)
+				o := &Observation{At: at, Flows: []Flow{{From: west.Region, Service: svc("reviews"), To: west, Requests: here}}}
+				if there > 0 {
+					o.Flows = append(o.Flows, Flow{From: west.Region, Service: svc("reviews"), To: north, Requests: there})
+				}
+				if hosts > 0 {
+					o.Ejections = []Ejection{
+						{From: north.Region, Service: svc("reviews"), Hosts: 9, Proxies: 9},
+						{From: west.Region, Service: svc("reviews"), Hosts: hosts, Proxies: 3},
+					}
+				}
+				events = append(events, d.Step(o)...)
+			}
+			for range 60 {
+				step(1000, 0, tt.before)
+			}
+			step(700, 300, tt.then)
+			require.Len(t, events, tt.failover)
+			if tt.failover > 0 {
+				require.Len(t, events[0].Evidence, 1)
+				assert.Equal(t, "outlier_ejections", events[0].Evidence[0].Kind)
+				assert.Contains(t, events[0].Evidence[0].Detail, "3 proxies in westeurope")
+			}
+		})
+	}
+}
+
+// The same list of endpoints is read once, another one anew.
+func TestEndpointsMayStayTheSame(t *testing.T) {
+	s := learned(t)
+	list := []Endpoints{{Service: svc("reviews"), Place: west, Total: 4, Healthy: 4, Desired: -1, Rollout: true}}
+	for range 40 {
+		s.at = s.at.Add(15 * time.Second)
+		s.d.Step(&Observation{At: s.at, Endpoints: list})
+	}
+	assert.Len(t, s.d.rollouts, 1, "a deployment that is still under way")
+	list = []Endpoints{{Service: svc("reviews"), Place: west, Total: 4, Desired: -1}}
+	s.at = s.at.Add(15 * time.Second)
+	events := s.d.Step(&Observation{At: s.at, Endpoints: list, Flows: []Flow{
+		{From: west.Region, Caller: "shop/web", Service: svc("reviews"), To: north, Version: "v1", Requests: 100},
+	}})
+	require.Len(t, events, 1)
+	assert.Equal(t, "none of 4 endpoints in westeurope, west is ready", events[0].Evidence[0].Detail)
+}
+
+// Endpoints that were never ready have not failed: a scale-up, and a service on its way back from zero.
+func TestNewEndpointsHaveNotFailed(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		endpoints Endpoints
+		failover  int
+	}{
+		{"scaled up", Endpoints{Total: 8, Healthy: 4, New: 4, Desired: -1}, 0},
+		{"scaled up, and an old one failed", Endpoints{Total: 8, Healthy: 3, New: 4, Desired: -1}, 1},
+		{"back from zero", Endpoints{Total: 4, New: 4, Desired: -1}, 0},
+		{"dead", Endpoints{Total: 4, Desired: -1}, 1},
+		{"dead, and new ones come", Endpoints{Total: 8, New: 4, Desired: -1}, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := learned(t)
+			tt.endpoints.Service, tt.endpoints.Place = svc("reviews"), west
+			s.at = s.at.Add(15 * time.Second)
+			events := s.d.Step(&Observation{At: s.at, Endpoints: []Endpoints{tt.endpoints}, Flows: []Flow{
+				{From: west.Region, Caller: "shop/web", Service: svc("reviews"), To: north, Version: "v1", Requests: 100},
+			}})
+			assert.Len(t, of(events, Started, Failover), tt.failover)
+		})
+	}
+}

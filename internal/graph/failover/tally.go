@@ -24,10 +24,30 @@ type tally struct {
 	places []placeCount
 	// placed are the requests that reached a place, all the others too.
 	placed, all, failed, flagged uint64
-	flags                        []string
+	// lost are those that reached none.
+	lost symptoms
+	// ejected are the hosts that outlier detection has out of use.
+	ejected int
+}
+
+// symptoms are signs that something fails.
+type symptoms struct {
+	failed, flagged uint64
+	flags           []string
+}
+
+func (s *symptoms) add(f *Flow) {
+	s.failed += min(f.Errors, f.Requests)
+	s.flagged += min(f.Flagged, f.Requests)
+	if f.Flagged > 0 {
+		for _, flag := range f.Flags {
+			s.flags = insert(s.flags, flag, maxVersions)
+		}
+	}
 }
 
 type placeCount struct {
+	symptoms
 	place    Place
 	n        uint64
 	versions []versionCount
@@ -43,16 +63,13 @@ func (t *tally) add(f *Flow) {
 	t.all += f.Requests
 	t.failed += min(f.Errors, f.Requests)
 	t.flagged += min(f.Flagged, f.Requests)
-	if f.Flagged > 0 {
-		for _, flag := range f.Flags {
-			t.flags = insert(t.flags, flag, maxVersions)
-		}
-	}
 	if f.To.Region == "" || f.Requests == 0 {
+		t.lost.add(f)
 		return
 	}
 	t.placed += f.Requests
 	p := t.place(f.To)
+	p.add(f)
 	p.n += f.Requests
 	p.callers = insert(p.callers, f.Caller, MaxCallers)
 	p.version(f.Version, f.Requests)

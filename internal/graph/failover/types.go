@@ -56,6 +56,8 @@ type Endpoints struct {
 	Place   Place
 	// Total are the endpoints, Healthy those that are ready.
 	Total, Healthy int
+	// New are those of Total that were never ready: they have not failed.
+	New int
 	// Desired is how many there should be, -1 if nobody told.
 	Desired int
 	// Ejected are those that callers' outlier detection took out.
@@ -66,12 +68,24 @@ type Endpoints struct {
 	Since time.Time
 }
 
+// Ejection is what outlier detection of the callers of a region took out of use. Envoy does not tell in which place that was.
+type Ejection struct {
+	// From is the calling region.
+	From    string
+	Service Service
+	// Hosts is the greatest number that a proxy has out of use, Proxies how many proxies have any.
+	Hosts, Proxies int
+}
+
 // Observation is one interval.
 type Observation struct {
 	// At is its end.
-	At        time.Time
-	Flows     []Flow
+	At    time.Time
+	Flows []Flow
+	// Endpoints must not be changed after the step. The same list as in the step before costs nothing.
 	Endpoints []Endpoints
+	// Ejections have at most one entry for a calling region and service.
+	Ejections []Ejection
 }
 
 // Kind is what a shift is.
@@ -114,6 +128,9 @@ type Evidence struct {
 	// Detail is a sentence for people.
 	Detail string    `json:"detail"`
 	At     time.Time `json:"at"`
+
+	// place is where it was seen; zero for calls that reached nobody. A state does not keep it.
+	place Place
 }
 
 // Event is the beginning or the end of a shift.

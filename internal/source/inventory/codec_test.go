@@ -230,3 +230,44 @@ func TestKinds(t *testing.T) {
 	require.False(t, ok)
 	require.Empty(t, Kind(200).EventName())
 }
+
+// without returns an encoded message without some fields of one of its messages: the path leads there by field numbers.
+func without(b []byte, path []protowire.Number, drop protowire.Number) []byte {
+	var out []byte
+	for len(b) > 0 {
+		num, typ, n := protowire.ConsumeTag(b)
+		size := protowire.ConsumeFieldValue(num, typ, b[n:])
+		value := b[n : n+size]
+		switch {
+		case len(path) == 0 && num == drop:
+		case len(path) > 0 && num == path[0] && typ == protowire.BytesType:
+			inner, _ := protowire.ConsumeBytes(value)
+			out = protowire.AppendBytes(protowire.AppendTag(out, num, typ), without(inner, path[1:], drop))
+		default:
+			out = append(out, b[:n+size]...)
+		}
+		b = b[n+size:]
+	}
+	return out
+}
+
+// An inventory that does not know which endpoints are being deleted says the rest, and that it does not know that.
+func TestAnInventoryWithoutEndingEndpoints(t *testing.T) {
+	d := &topology.Delta{Cluster: "west", At: noon, Services: []topology.ServiceSpec{{
+		Namespace: "shop", Name: "cart", EndingKnown: true,
+		Endpoints: []topology.ZoneEndpoints{{Zone: "westeurope-1", Ready: 2, Total: 5, Ending: 3}, {Zone: "westeurope-2", Ready: 1, Total: 1}},
+	}}}
+	for m := range NewEncoder("west", "u", 1).Delta(d) {
+		update, _, err := Decode(&m)
+		require.NoError(t, err)
+		require.Equal(t, d.Services, update.Services)
+		m.Body = without(m.Body, []protowire.Number{inventoryServices, serviceEndpoints}, endpointsEnding)
+		m.Body = without(m.Body, []protowire.Number{inventoryServices}, serviceEndingKnown)
+		update, _, err = Decode(&m)
+		require.NoError(t, err)
+		want := d.Services[0]
+		want.EndingKnown = false
+		want.Endpoints = []topology.ZoneEndpoints{{Zone: "westeurope-1", Ready: 2, Total: 5}, {Zone: "westeurope-2", Ready: 1, Total: 1}}
+		require.Equal(t, []topology.ServiceSpec{want}, update.Services)
+	}
+}

@@ -86,12 +86,14 @@ const (
 	serviceExternal       protowire.Number = 6
 	serviceEndpoints      protowire.Number = 7
 	serviceEndpointsKnown protowire.Number = 8
+	serviceEndingKnown    protowire.Number = 9
 )
 
 const (
-	endpointsZone  protowire.Number = 1
-	endpointsReady protowire.Number = 2
-	endpointsTotal protowire.Number = 3
+	endpointsZone   protowire.Number = 1
+	endpointsReady  protowire.Number = 2
+	endpointsTotal  protowire.Number = 3
+	endpointsEnding protowire.Number = 4
 )
 
 // listItems is the only field of Gateways and of Failovers.

@@ -106,8 +106,9 @@ func (g generator) service() topology.ServiceSpec {
 	if g.maybe() {
 		s.Endpoints = []topology.ZoneEndpoints{}
 		for range g.IntN(3) {
-			s.Endpoints = append(s.Endpoints, topology.ZoneEndpoints{Zone: g.pick("", "r1-1"), Ready: g.Uint32(), Total: g.Uint32()})
+			s.Endpoints = append(s.Endpoints, topology.ZoneEndpoints{Zone: g.pick("", "r1-1"), Ready: g.Uint32(), Total: g.Uint32(), Ending: g.Uint32()})
 		}
+		s.EndingKnown = g.maybe()
 	}
 	return s
 }

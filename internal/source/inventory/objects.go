@@ -154,6 +154,8 @@ func (d *decoder) service(b []byte) error {
 			return d.endpoints(&s, f)
 		case serviceEndpointsKnown:
 			return f.bool(&known)
+		case serviceEndingKnown:
+			return f.bool(&s.EndingKnown)
 		}
 		return nil
 	})
@@ -177,6 +179,8 @@ func (d *decoder) endpoints(s *topology.ServiceSpec, f field) error {
 			return f.uint32(&e.Ready)
 		case endpointsTotal:
 			return f.uint32(&e.Total)
+		case endpointsEnding:
+			return f.uint32(&e.Ending)
 		}
 		return nil
 	})

@@ -209,7 +209,7 @@ func (r record) pod(workloads []record) topology.PodState {
 func (r record) service() topology.ServiceSpec {
 	s := topology.ServiceSpec{
 		Namespace: r.index("namespace"), Name: r.text("name"), Addresses: r.addresses(), Hosts: r.texts("hosts"),
-		External: r.bool("external"),
+		External: r.bool("external"), EndingKnown: r.bool("ending_known"),
 	}
 	ports := r.Get(r.field("ports")).List()
 	for i := range ports.Len() {
@@ -220,7 +220,7 @@ func (r record) service() topology.ServiceSpec {
 	}
 	for e := range r.each("endpoints") {
 		s.Endpoints = append(s.Endpoints, topology.ZoneEndpoints{
-			Zone: e.index("zone"), Ready: uint32(e.uint("ready")), Total: uint32(e.uint("total")),
+			Zone: e.index("zone"), Ready: uint32(e.uint("ready")), Total: uint32(e.uint("total")), Ending: uint32(e.uint("ending")),
 		})
 	}
 	return s

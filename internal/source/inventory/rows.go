@@ -76,10 +76,12 @@ func (p *page) service(s *topology.ServiceSpec) {
 		e := &s.Endpoints[i]
 		zone := appendUint(p.inner[:0], endpointsZone, p.index(e.Zone))
 		zone = appendUint(zone, endpointsReady, uint64(e.Ready))
-		p.inner = appendUint(zone, endpointsTotal, uint64(e.Total))
+		zone = appendUint(zone, endpointsTotal, uint64(e.Total))
+		p.inner = appendUint(zone, endpointsEnding, uint64(e.Ending))
 		b = appendBytes(b, serviceEndpoints, p.inner)
 	}
-	p.row = appendBool(b, serviceEndpointsKnown, s.Endpoints != nil)
+	b = appendBool(b, serviceEndpointsKnown, s.Endpoints != nil)
+	p.row = appendBool(b, serviceEndingKnown, s.EndingKnown)
 	p.end(inventoryServices)
 }
 

@@ -71,6 +71,7 @@ func (e *engine) addService(d *topology.Delta, name topology.ObjectName) {
 	case ok:
 		spec = service.value.spec
 		spec.Endpoints = e.endpointsOf(name)
+		spec.EndingKnown = spec.Endpoints != nil
 		if both {
 			e.source.reportInvalid("serviceentry "+name.Namespace+"/"+name.Name, "a service of the same namespace has its name, so it is left out; rename it")
 		}
@@ -108,14 +109,19 @@ func hashService(seed maphash.Seed, spec *topology.ServiceSpec) uint64 {
 		maphash.WriteComparable(&h, host)
 	}
 	maphash.WriteComparable(&h, spec.External)
+	maphash.WriteComparable(&h, spec.Endpoints != nil)
 	for _, z := range spec.Endpoints {
 		maphash.WriteComparable(&h, z)
 	}
 	return h.Sum64()
 }
 
-// endpointsOf counts the endpoints of a service. One with two address families has each endpoint in both.
+// endpointsOf counts the endpoints of a service. One with two address families has each endpoint in both. One without endpoints
+// still has a slice, and none that is nil; without any slice nothing is known.
 func (e *engine) endpointsOf(service topology.ObjectName) []topology.ZoneEndpoints {
+	if len(e.slicesOf[service]) == 0 {
+		return nil
+	}
 	byFamily := map[string][]topology.ZoneEndpoints{}
 	for _, name := range e.slicesOf[service] {
 		slice := e.slices[name].value
@@ -126,7 +132,7 @@ func (e *engine) endpointsOf(service topology.ObjectName) []topology.ZoneEndpoin
 	for _, family := range sortedKeys(byFamily) {
 		return e.normalized(byFamily[family])
 	}
-	return nil
+	return []topology.ZoneEndpoints{}
 }
 
 func (e *engine) normalized(zones []topology.ZoneEndpoints) []topology.ZoneEndpoints {

@@ -35,7 +35,8 @@ func trimSlice(slice *discoveryv1.EndpointSlice) sliceItem {
 		}
 		// An unknown condition counts as ready, by the API's own rule.
 		ready := e.Conditions.Ready == nil || *e.Conditions.Ready
-		item.zones = addEndpoints(item.zones, zone, ready)
+		ending := e.Conditions.Terminating != nil && *e.Conditions.Terminating
+		item.zones = addEndpoints(item.zones, zone, ready, ending)
 		if ref := e.TargetRef; ref != nil && ref.Kind == "Pod" && ref.Name != "" && (item.pod == "" || ready) {
 			item.pod = ref.Name
 		}
@@ -43,10 +44,13 @@ func trimSlice(slice *discoveryv1.EndpointSlice) sliceItem {
 	return item
 }
 
-func addEndpoints(zones []topology.ZoneEndpoints, zone string, ready bool) []topology.ZoneEndpoints {
+func addEndpoints(zones []topology.ZoneEndpoints, zone string, ready, ending bool) []topology.ZoneEndpoints {
 	count := topology.ZoneEndpoints{Zone: zone, Total: 1}
 	if ready {
 		count.Ready = 1
+	}
+	if ending {
+		count.Ending = 1
 	}
 	return mergeEndpoints(zones, count)
 }
@@ -56,6 +60,7 @@ func mergeEndpoints(zones []topology.ZoneEndpoints, count topology.ZoneEndpoints
 		if zones[i].Zone == count.Zone {
 			zones[i].Ready += count.Ready
 			zones[i].Total += count.Total
+			zones[i].Ending += count.Ending
 			return zones
 		}
 	}

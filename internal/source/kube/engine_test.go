@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -307,7 +308,8 @@ func TestServicesAndEndpoints(t *testing.T) {
 	d := b.full()
 	want := topology.ServiceSpec{
 		Name: "cart", Namespace: "shop", Addresses: addresses("10.96.0.1", "fd00::96"), Ports: []uint16{80},
-		Endpoints: []topology.ZoneEndpoints{{Ready: 1, Total: 1}, {Zone: "down", Total: 1}, {Zone: "westeurope-1", Ready: 2, Total: 2}},
+		Endpoints:   []topology.ZoneEndpoints{{Ready: 1, Total: 1}, {Zone: "down", Total: 1}, {Zone: "westeurope-1", Ready: 2, Total: 2}},
+		EndingKnown: true,
 	}
 	assert.Equal(t, []topology.ServiceSpec{want, {Name: "db", Namespace: "shop"}}, d.Services)
 
@@ -318,6 +320,32 @@ func TestServicesAndEndpoints(t *testing.T) {
 	b.e.tick()
 	want.Endpoints = []topology.ZoneEndpoints{{Zone: "westeurope-1", Ready: 1, Total: 1}}
 	assert.Equal(t, []topology.ServiceSpec{want}, b.flush().Services)
+
+	count := func() {
+		b.e.pending.countsAt = time.Time{}
+		b.e.tick()
+	}
+	scaledDown := sliceOf("shop", "cart", "p", "1", "1", "down")
+	for i := 1; i < 3; i++ {
+		scaledDown.Endpoints[i].Conditions.Ready, scaledDown.Endpoints[i].Conditions.Terminating = new(false), new(true)
+	}
+	b.drop("endpointslices", "shop", "cart-six")
+	b.put("endpointslices", scaledDown)
+	count()
+	want.Endpoints = []topology.ZoneEndpoints{{Zone: "down", Total: 1, Ending: 1}, {Zone: "westeurope-1", Ready: 1, Total: 2, Ending: 1}}
+	assert.Equal(t, []topology.ServiceSpec{want}, b.flush().Services)
+	b.put("endpointslices", sliceOf("shop", "cart", ""))
+	count()
+	told := b.flush().Services
+	require.Len(t, told, 1)
+	assert.NotNil(t, told[0].Endpoints, "none is a number")
+	assert.Empty(t, told[0].Endpoints)
+	b.drop("endpointslices", "shop", "cart-x")
+	count()
+	told = b.flush().Services
+	require.Len(t, told, 1)
+	assert.Nil(t, told[0].Endpoints, "without a slice nobody knows")
+	assert.False(t, told[0].EndingKnown)
 	b.drop("services", "shop", "cart")
 	assert.Equal(t, []topology.ObjectName{{Namespace: "shop", Name: "cart"}}, b.flush().GoneServices)
 }

@@ -26,7 +26,7 @@ func trimServiceEntry(entry *serviceEntry) topology.ServiceSpec {
 		endpoint := &entry.Spec.Endpoints[i]
 		set.add(endpoint.Address)
 		_, zone := entryLocality(endpoint)
-		spec.Endpoints = addEndpoints(spec.Endpoints, zone, true)
+		spec.Endpoints = addEndpoints(spec.Endpoints, zone, true, false)
 	}
 	sortEndpoints(spec.Endpoints)
 	spec.Addresses = set.list
