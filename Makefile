@@ -105,6 +105,10 @@ validate: build ## Validate every shipped configuration against the built binary
 bench: ## Benchmarks of our own parts against the nearest upstream ones
 	go test -run '^$$' -bench . -benchmem ./internal/... ./components/... ./processors/... ./receivers/... ./test/bench
 
+.PHONY: bench-graph
+bench-graph: ## What the graph of the mesh costs, side by side with the span metrics connector (about ten minutes)
+	cd test/bench/graph && go test -run '^$$' -bench Item -benchtime 300x -benchmem . && go test -run '^$$' -bench Memory -benchtime 2x .
+
 .PHONY: bench-kube
 bench-kube: ## Memory and API costs of reading clusters, side by side with k8sattributes (about twenty minutes)
 	cd test/bench/kube && go run .

@@ -54,7 +54,7 @@ func (s *Stack) hubRole() role {
 	cert, key := s.certificates().pair("hub")
 	return role{
 		name:    "hub",
-		configs: []string{s.config("hub.yaml"), s.example("hub-mtls.yaml"), s.example("static-topology.yaml")},
+		configs: append([]string{s.config("hub.yaml"), s.example("hub-mtls.yaml"), s.example("static-topology.yaml")}, s.opts.Hub...),
 		host:    hubHost,
 		ports:   []string{portHub},
 		env: []string{
@@ -76,6 +76,8 @@ func (s *Stack) agentRole(c layout.Cluster, overlay string) role {
 		ports:   []string{portOTLP, portHTTP, portEnvoy},
 		env: []string{
 			"MESH_CLUSTER=" + c.Name,
+			// As often as it scrapes.
+			"MESH_METRICS_INTERVAL=" + scrapeInterval,
 			"MESH_HUB_ENDPOINT=" + net.JoinHostPort(hubHost, portHub),
 			"MESH_HUB_CA_FILE=" + s.certificates().authority(),
 			"MESH_HUB_CERT_FILE=" + cert,
@@ -95,13 +97,16 @@ func (s *Stack) certificates() certificates {
 	return certificates{filepath.Join(s.opts.Dir, "certificates")}
 }
 
+// scrapeInterval is shorter than the shipped one: who watches a demo does not wait for a minute.
+const scrapeInterval = "5s"
+
 // scrapeOverlay replaces the other thing that needs Kubernetes in agent.yaml, the discovery of the node's pods, by the
 // addresses of the cluster's proxies. It is merged over the shipped file.
-func scrapeOverlay(file string, targets []string) error {
+func scrapeOverlay(file, interval string, targets []string) error {
 	overlay := map[string]any{"receivers": map[string]any{"prometheus": map[string]any{"config": map[string]any{
 		"scrape_configs": []any{map[string]any{
 			"job_name":        "istio-proxies",
-			"scrape_interval": "5s",
+			"scrape_interval": interval,
 			"metrics_path":    "/stats/prometheus",
 			"static_configs":  []any{map[string]any{"targets": targets}},
 		}},

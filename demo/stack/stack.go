@@ -6,6 +6,7 @@
 package stack
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,7 +28,7 @@ import (
 // stopGrace is how long a collector may take to hand over what it holds and end.
 const stopGrace = 20 * time.Second
 
-// Options says where the parts are. All fields but Insights and Log are required.
+// Options says where the parts are. Binary, Envoy, Configs and Dir are required.
 type Options struct {
 	// Binary is the built distribution, Envoy the Envoy executable.
 	Binary, Envoy string
@@ -39,6 +40,10 @@ type Options struct {
 	Insights ingestiontest.Config
 	// Log receives what happens to the processes; nil discards it.
 	Log *slog.Logger
+	// Hub are configurations that are merged over the hub's: files, or yaml:… as the collector takes them.
+	Hub []string
+	// Scrape is how often the agents scrape, such as 1s; empty for the demo's interval.
+	Scrape string
 }
 
 // Stack is the running whole.
@@ -105,7 +110,7 @@ func (s *Stack) startAll(ctx context.Context) error {
 	}
 	for _, c := range layout.Clusters() {
 		overlay := filepath.Join(s.opts.Dir, "scrape-"+c.Name+".yaml")
-		if err := scrapeOverlay(overlay, mesh.ScrapeTargets(c.Name)); err != nil {
+		if err := scrapeOverlay(overlay, cmp.Or(s.opts.Scrape, scrapeInterval), mesh.ScrapeTargets(c.Name)); err != nil {
 			return err
 		}
 		if err := s.start(s.agentRole(c, overlay)); err != nil {

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package graph
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/otelcol-mesh/otelcol-mesh/demo/mesh"
+	"github.com/otelcol-mesh/otelcol-mesh/demo/stack"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/appinsights/ingestiontest"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/envoybin"
+	"github.com/otelcol-mesh/otelcol-mesh/test/collectortest"
+)
+
+const (
+	// reporting is how often the demo's agents report.
+	reporting = 5 * time.Second
+	// promised is how long it may take from the first call that went elsewhere to the event at the endpoint.
+	promised = reporting + 5*time.Second
+)
+
+// hubOverlay learns in seconds what the shipped hub learns in minutes; interval is the shortest that there is.
+const hubOverlay = `yaml:{connectors: {mesh_graph: {interval: 1s, metrics_interval: 4s, failover: {learn: 8s, end_after: 6s}}}}`
+
+// drill is a running mesh with everything around it, and what was seen of it.
+type drill struct {
+	t    *testing.T
+	s    *stack.Stack
+	dir  string
+	stop func()
+	// expected is what was taken down so far.
+	expected []outage
+}
+
+// outage is what was taken down.
+type outage struct {
+	cluster  string
+	services []string
+	at       time.Time
+	// properties are those of the event that told of it.
+	properties map[string]string
+}
+
+func startDrill(t *testing.T) *drill {
+	t.Helper()
+	shipped, err := filepath.Abs("../../distribution/config")
+	require.NoError(t, err)
+	envoy, err := envoybin.Path(t.Context())
+	require.NoError(t, err)
+	d := &drill{t: t, dir: t.TempDir()}
+	d.s, err = stack.Start(t.Context(), stack.Options{
+		Binary: collectortest.Binary(t), Envoy: envoy, Configs: shipped, Dir: d.dir,
+		Insights: ingestiontest.Config{MaxItems: 10_000_000, MaxItemBytes: 4 << 30},
+		Log:      slog.New(slog.NewTextHandler(t.Output(), nil)), Hub: []string{hubOverlay}, Scrape: "1s",
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		assert.NoError(t, d.s.Stop())
+		if t.Failed() {
+			showLogs(t, d.dir, d.s.Roles())
+		}
+	})
+	ready, cancel := context.WithTimeout(t.Context(), within)
+	defer cancel()
+	require.NoError(t, d.s.Ready(ready))
+	load, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, err := d.s.Mesh().Load(load, 20, nil)
+		assert.NoError(t, err)
+	}()
+	d.stop = func() { stop(); <-done }
+	t.Cleanup(d.stop)
+	return d
+}
+
+// pause lets the load go on.
+func (d *drill) pause(long time.Duration) {
+	d.t.Helper()
+	pause(d.t, long)
+}
+
+// calm waits until the last drill is what is usual no more.
+func (d *drill) calm() { d.pause(30 * time.Second) }
+
+// fail takes services of a cluster down.
+func (d *drill) fail(cluster string, services ...string) outage {
+	d.t.Helper()
+	o := outage{cluster: cluster, services: services, at: time.Now()}
+	for _, service := range services {
+		require.NoError(d.t, d.s.Mesh().Fail(cluster, service))
+	}
+	return o
+}
+
+func (d *drill) heal(o *outage) {
+	d.t.Helper()
+	ctx, cancel := context.WithTimeout(d.t.Context(), within)
+	defer cancel()
+	for _, service := range o.services {
+		require.NoError(d.t, d.s.Mesh().Heal(ctx, o.cluster, service))
+	}
+}
+
+// begins waits for the event that a service of a cluster fails over and compares its time with that of the first call that the
+// applications say went elsewhere.
+func (d *drill) begins(o *outage, service string) map[string]string {
+	d.t.Helper()
+	var event ingestiontest.Item
+	d.wait("the failover of "+service, func() bool {
+		items := d.s.Insights().Items(ingestiontest.Filter{Type: "Event", Name: "mesh.failover.started", Match: func(i ingestiontest.Item) bool {
+			return i.Received.After(o.at) && i.Properties()["mesh.destination.service"] == service && regionOf(o.cluster) == i.Properties()["mesh.source.region"]
+		}})
+		if len(items) > 0 {
+			event = items[0]
+		}
+		return len(items) > 0
+	})
+	first, ok := d.firstShifted(o, service)
+	require.True(d.t, ok, "no call of %s went elsewhere", service)
+	took := event.Received.Sub(first)
+	d.t.Logf("%s of %s: first call elsewhere %s after the kill, event at the endpoint %s after that call: %s",
+		service, o.cluster, first.Sub(o.at).Round(time.Millisecond), took.Round(time.Millisecond), event.Properties()["message"])
+	assert.LessOrEqual(d.t, took, promised, "from the first call that went elsewhere to the event at the endpoint")
+	o.properties = event.Properties()
+	d.expected = append(d.expected, *o)
+	assert.Equal(d.t, "failover", o.properties["mesh.failover.kind"])
+	assert.Equal(d.t, regionOf(o.cluster), o.properties["mesh.failover.from.region"])
+	assert.NotEqual(d.t, o.properties["mesh.failover.from.region"], o.properties["mesh.failover.to.region"])
+	assert.NotEmpty(d.t, o.properties["mesh.failover.evidence"])
+	assert.NotEmpty(d.t, o.properties["mesh.failover.affected_callers"])
+	return o.properties
+}
+
+// ends waits for the end of all that began.
+func (d *drill) ends() {
+	d.t.Helper()
+	healed := time.Now()
+	d.wait("the end of all failovers", func() bool {
+		ended := map[string]bool{}
+		for _, e := range d.named("mesh.failover.ended") {
+			ended[e["mesh.failover.id"]] = e["mesh.failover.end.reason"] == "recovered"
+		}
+		return !slices.ContainsFunc(d.named("mesh.failover.started"), func(e map[string]string) bool { return !ended[e["mesh.failover.id"]] })
+	})
+	d.t.Logf("the end is told %s after it was healed", time.Since(healed).Round(time.Millisecond))
+}
+
+// firstShifted is when an application of another cluster was first called by the cluster that fails, by the applications' ledger.
+func (d *drill) firstShifted(o *outage, service string) (time.Time, bool) {
+	calls, dropped := d.s.Mesh().Ledger().Calls()
+	require.Zero(d.t, dropped)
+	var first time.Time
+	for _, c := range calls {
+		caller, ok := mesh.TruthOf(c.Caller)
+		callee, found := mesh.TruthOf(c.Callee)
+		if ok && found && c.At.After(o.at) && caller.End.Cluster == o.cluster && callee.End.Cluster != o.cluster && callee.End.Service == service &&
+			(first.IsZero() || c.At.Before(first)) {
+			first = c.At
+		}
+	}
+	return first, !first.IsZero()
+}
+
+// events are all that arrived, by their properties.
+func (d *drill) events() []map[string]string {
+	var list []map[string]string
+	for _, i := range d.s.Insights().Items(ingestiontest.Filter{Type: "Event"}) {
+		list = append(list, i.Properties())
+	}
+	return list
+}
+
+func (d *drill) named(name string) []map[string]string {
+	return slices.DeleteFunc(d.events(), func(e map[string]string) bool { return e["event.name"] != name })
+}
+
+// nothingElse says that every event belongs to something that was taken down: the calling region's failovers of its services,
+// and nothing unexpected.
+func (d *drill) nothingElse() {
+	d.t.Helper()
+	for _, e := range d.events() {
+		assert.True(d.t, strings.HasPrefix(e["event.name"], "mesh.failover."), "false alarm: %v", e)
+		assert.True(d.t, slices.ContainsFunc(d.expected, func(o outage) bool {
+			return e["mesh.failover.from.region"] == regionOf(o.cluster) && slices.Contains(o.services, e["mesh.destination.service"])
+		}), "false alarm: %v", e)
+	}
+	for _, o := range d.expected {
+		same := slices.DeleteFunc(d.named("mesh.failover.started"), func(e map[string]string) bool {
+			return e["mesh.failover.id"] != o.properties["mesh.failover.id"]
+		})
+		assert.Len(d.t, same, 1, "a failover is told once")
+	}
+}
+
+// shows waits until the gauges at the endpoint and on the hub's own page say that something fails over, or nothing.
+func (d *drill) shows(active bool) {
+	d.t.Helper()
+	since := time.Now()
+	want := "0"
+	if active {
+		want = "1"
+		d.wait("mesh.failover.active", func() bool {
+			return len(d.s.Insights().Items(ingestiontest.Filter{Type: "Metric", Name: "mesh.failover.active", Match: func(i ingestiontest.Item) bool {
+				return i.Properties()["mesh.destination.service"] == "reviews" && i.Received.After(since)
+			}})) > 0
+		})
+	}
+	const own = `otelcol_connector_mesh_graph_failovers_active{`
+	ctx, cancel := context.WithTimeout(d.t.Context(), within)
+	defer cancel()
+	for {
+		for line := range strings.Lines(d.page(ctx)) {
+			if strings.HasPrefix(line, own) && strings.Contains(line, `kind="failover"`) && strings.HasSuffix(strings.TrimSpace(line), " "+want) {
+				return
+			}
+		}
+		require.NoError(d.t, ctx.Err(), "the hub's page does not say %s of failovers", want)
+	}
+}
+
+// page is the hub's page of own metrics.
+func (d *drill) page(ctx context.Context) string {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+d.s.Host("hub")+":8888/metrics", http.NoBody)
+	require.NoError(d.t, err)
+	response, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(request)
+	require.NoError(d.t, err)
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	require.NoError(d.t, err)
+	return string(body)
+}
+
+// logged says that the hub's own log has one line of JSON for each event, WARN for what began.
+func (d *drill) logged() {
+	d.t.Helper()
+	raw, err := os.ReadFile(filepath.Join(d.dir, "logs", "hub.log"))
+	require.NoError(d.t, err)
+	got := map[string]int{}
+	for line := range strings.Lines(string(raw)) {
+		var fields struct{ Level, Event string }
+		if strings.Contains(line, `"mesh.failover.id"`) && assert.NoError(d.t, json.Unmarshal([]byte(line), &fields), line) {
+			got[fields.Level+" "+fields.Event]++
+		}
+	}
+	want := map[string]int{}
+	for _, e := range d.events() {
+		level := "warn"
+		if e["event.name"] == "mesh.failover.ended" {
+			level = "info"
+		}
+		want[level+" "+e["event.name"]]++
+	}
+	assert.Equal(d.t, want, got)
+}
+
+func (d *drill) wait(what string, done func() bool) {
+	d.t.Helper()
+	ctx, cancel := context.WithTimeout(d.t.Context(), within)
+	defer cancel()
+	if err := d.s.Insights().Wait(ctx, done); err != nil {
+		require.NoError(d.t, err, "%s did not come; events: %s", what, fmt.Sprint(d.events()))
+	}
+}
+
+func regionOf(cluster string) string { return strings.TrimPrefix(cluster, "aks-") }
