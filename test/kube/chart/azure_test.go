@@ -21,7 +21,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
-	"github.com/otelcol-mesh/otelcol-mesh/demo/mesh/layout"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/appinsights/ingestiontest"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/entratest"
 )
@@ -120,10 +119,8 @@ func (a *azure) everySignalArrives(t *testing.T, cluster string) {
 // its service account.
 func (a *azure) scrapedMetricsArrive(t *testing.T, cluster string) {
 	t.Helper()
-	of, _ := layout.ClusterByName(cluster)
-	details := of.PodsOf("details")[0].Name
 	filter := ingestiontest.Filter{Type: "Metric", Name: "istio_requests_total", Limit: 1, Match: func(i ingestiontest.Item) bool {
-		return i.RoleInstance == details
+		return i.Role == "details.bookinfo@"+cluster && i.RoleInstance == ""
 	}}
 	a.eventually(t, "a scraped metric of "+cluster, func() bool { return len(a.Items(filter)) > 0 })
 }
