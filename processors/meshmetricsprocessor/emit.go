@@ -143,7 +143,7 @@ func (p *meshMetrics) flush(ctx context.Context) (refused int) {
 		refused = p.handOver(ctx)
 	}
 	p.forgetRecent()
-	if expired := p.store.Tick(); expired > 0 {
+	if expired := p.store.Tick(p.now().UnixNano()); expired > 0 {
 		p.telemetry.ProcessorMeshMetricsExpiredSeries.Add(ctx, expired)
 	}
 	p.warn.ceilings(p.logger)
@@ -203,8 +203,11 @@ func (p *meshMetrics) take(now int64) (parts []part, image []byte) {
 	}
 	if touched := p.touched.Swap(false); p.keeper != nil && (touched || len(parts) > 0) {
 		image = p.image()
-		if number, size := p.keeper.Journal(); size > 0 {
+		number, size := p.keeper.Journal()
+		if size > 0 {
 			p.journals = append(p.journals, pastJournal{number, now})
+		}
+		if size > 0 || p.keeper.Broken() {
 			p.keeper.Begin()
 		}
 	}

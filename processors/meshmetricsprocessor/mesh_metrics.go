@@ -48,7 +48,9 @@ type meshMetrics struct {
 	inFlight  []batchInFlight
 	imageSize int
 	journals  []pastJournal
-	turned    int64
+	// inState is the first journal that is not in the state on the disk.
+	inState uint64
+	turned  int64
 	// touched says that something was added up since the image was made.
 	touched atomic.Bool
 

@@ -67,6 +67,7 @@ func (p *meshMetrics) restore(ctx context.Context) error {
 }
 
 func (p *meshMetrics) restoreState(state *keep.State) (result string) {
+	p.inState = state.Journal
 	for i, raw := range state.Batches {
 		p.inFlight = append(p.inFlight, batchInFlight{state.Numbers[i], raw})
 	}
@@ -123,6 +124,7 @@ func (p *meshMetrics) save(ctx context.Context, now int64, image []byte, batches
 		}
 	}
 	if err = p.keeper.Save(&state); err == nil {
+		p.inState = state.Journal
 		p.telemetry.ProcessorMeshMetricsStateSaves.Add(ctx, 1, withWord("result", "success"))
 		// Their deltas are still known for a while, should a sender repeat them. What cannot be removed is removed the next time.
 		for len(p.journals) > 0 && now-p.journals[0].ended > repeatedWithin.Nanoseconds() {
@@ -136,10 +138,22 @@ func (p *meshMetrics) save(ctx context.Context, now int64, image []byte, batches
 	}
 	p.failed(ctx, err)
 	// Without a state a restart begins anew, and counts nothing twice.
-	if gone := errors.Join(p.keeper.Remove(), p.keeper.Forget(journal)); gone != nil {
+	if gone := p.takeAway(journal); gone != nil {
 		return errors.Join(err, gone)
 	}
 	return nil
+}
+
+// takeAway takes the state away, and the journals before a number. A kill may come at any time: journals that the state knows
+// go before it, as without it their deltas would be new ones; and the others after it, as they are not in it.
+func (p *meshMetrics) takeAway(before uint64) error {
+	if err := p.keeper.Forget(p.inState); err != nil {
+		return err
+	}
+	if err := p.keeper.Remove(); err != nil {
+		return err
+	}
+	return p.keeper.Forget(before)
 }
 
 func (p *meshMetrics) failed(ctx context.Context, err error) {

@@ -171,12 +171,17 @@ func (b *batch) histogram(point pmetric.HistogramDataPoint, cumulative bool) {
 		Start: int64(point.StartTimestamp()), Time: int64(point.Timestamp()),
 	}
 	counts, bounds := point.BucketCounts(), point.ExplicitBounds()
-	if counts.Len() != 0 && counts.Len() != bounds.Len()+1 {
+	switch {
+	case r.Gone: // It has no counts, and bounds as it likes.
+	case counts.Len() == bounds.Len()+1:
+	case counts.Len() == 0 && (bounds.Len() == 0 || b.rule.noBuckets):
+	default:
 		b.drop(series.Shape)
 		return
 	}
 	b.buckets = b.buckets[:0]
-	if b.rule.noBuckets {
+	if b.rule.noBuckets || bounds.Len() == 0 {
+		// One bucket for all is the count.
 		counts, bounds = noCounts, noBounds
 	}
 	for i := range counts.Len() {

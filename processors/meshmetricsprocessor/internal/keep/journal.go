@@ -148,11 +148,19 @@ func globText(path string) string {
 	return strings.NewReplacer(`*`, `[*]`, `?`, `[?]`, `[`, `[[]`).Replace(path)
 }
 
+// Broken says that no entry can be written until another journal is begun.
+func (k *Keeper) Broken() bool {
+	k.journal.mu.Lock()
+	defer k.journal.mu.Unlock()
+	return k.journal.broken != nil
+}
+
 // Forget removes the journals with a smaller number. One that cannot be removed is removed later.
 func (k *Keeper) Forget(before uint64) error {
 	numbers, err := k.Journals()
 	for _, n := range numbers {
 		if n < before {
+			k.step()
 			err = errors.Join(err, os.Remove(k.journalPath(n)))
 		}
 	}

@@ -270,11 +270,12 @@ func (k *Keeper) Mark(i int) {
 
 // Remove takes the state away, so that a restart begins anew.
 func (k *Keeper) Remove() error {
+	k.step()
 	k.closeFile()
-	k.size.Store(0)
 	if err := os.Remove(k.path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
+	k.size.Store(0)
 	return syncDirectory(filepath.Dir(k.path))
 }
 

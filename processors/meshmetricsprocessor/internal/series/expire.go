@@ -2,8 +2,8 @@
 
 package series
 
-// Tick begins an epoch and forgets what is stale. It returns how many series that were.
-func (s *Store) Tick() int64 {
+// Tick begins an epoch, at the time now, and forgets what is stale. It returns how many series that were.
+func (s *Store) Tick(now int64) int64 {
 	epoch := s.epoch.Add(1)
 	if epoch <= s.limits.Staleness {
 		return 0
@@ -14,7 +14,7 @@ func (s *Store) Tick() int64 {
 		shard := &s.shards[i]
 		shard.Lock()
 		for key, in := range shard.m {
-			expired += s.expireInstance(in, before)
+			expired += s.expireInstance(in, before, now)
 			if len(in.series) == 0 {
 				delete(shard.m, key)
 				s.bytes.Add(-instanceBytes)
@@ -29,15 +29,16 @@ func (s *Store) Tick() int64 {
 
 // expireInstance forgets the series of a process that have had no point since the epoch before. The process itself is
 // forgotten with the last of them.
-func (s *Store) expireInstance(in *instance, before uint32) (expired int64) {
+func (s *Store) expireInstance(in *instance, before uint32, now int64) (expired int64) {
 	for key, st := range in.series {
 		if st.seen < before {
 			if st.time >= in.scrape {
 				// It was in that scrape.
 				in.scrape = 0
 			}
-			if st.time > s.whole.Load() {
-				s.whole.Store(st.time)
+			// A sender whose clock is ahead must not keep others from beginning.
+			if at := min(st.time, now); at > s.whole.Load() {
+				s.whole.Store(at)
 			}
 			if st.out != nil {
 				st.out.release()

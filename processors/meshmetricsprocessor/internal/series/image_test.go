@@ -3,6 +3,7 @@
 package series
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -161,7 +162,7 @@ func TestARestartKeepsTheCeilings(t *testing.T) {
 	require.EqualValues(t, 20, again.Series())
 	require.Zero(t, again.shards[5].m[Key{Lo: 5}].scrape, "a series that is not known may have been there")
 	for range 70 {
-		again.Tick()
+		again.Tick(math.MaxInt64)
 	}
 	require.Zero(t, again.Series(), "what never came again is forgotten")
 	require.Zero(t, again.Bytes())
@@ -180,7 +181,7 @@ func FuzzRestore(f *testing.F) {
 		visit(s, Visitor{Instance: Key{Lo: 5}, Scraped: true, Time: began + 200*second}, 0, map[uint64]uint64{1: 10, 2: 20, 3: 4})
 		counted(s)
 		for range 70 {
-			s.Tick()
+			s.Tick(math.MaxInt64)
 		}
 		require.Zero(t, s.Series())
 		require.Zero(t, s.Bytes())

@@ -225,10 +225,6 @@ func (v *Visit) add(key, want Key, r *Reading, find func() *Output) (Outcome, *O
 		if s.restored {
 			s.restored = false
 			v.in.unseen--
-			if len(s.last.Buckets) != len(r.Buckets) {
-				// The bounds are part of the identity, so no store wrote this.
-				s.last.Buckets = slices.Clone(r.Buckets)
-			}
 		}
 	}
 	if r.Gone {
@@ -242,6 +238,10 @@ func (v *Visit) add(key, want Key, r *Reading, find func() *Output) (Outcome, *O
 	}
 	if !r.Cumulative {
 		return v.store.addDelta(r, find)
+	}
+	if s != nil && len(s.last.Buckets) != len(r.Buckets) {
+		// The bounds are part of the identity, so no store wrote this.
+		s.last.Buckets = slices.Clone(r.Buckets)
 	}
 	v.alive, v.time = true, max(v.time, r.Time)
 	switch {
