@@ -209,6 +209,10 @@ func (c *Config) Validate() error {
 	number("duplicates::max_points", c.Duplicates.MaxPoints, 1000, 100_000_000)
 	g, f, w := c.graph(), c.Failover.detector(), window.Config{MaxSeries: c.MaxSeries}
 	errs = append(errs, g.Validate(), w.Validate(), c.ControlPlanes.Validate(), c.Admin.validate())
+	if server := c.Analysis.Get(); server != nil && server.NetAddr.Endpoint == "" {
+		// Else it would listen on any port of all addresses.
+		errs = append(errs, errors.New("'analysis::endpoint' is missing: write a host and a port, such as 0.0.0.0:8443"))
+	}
 	if peers := c.AnalysisPeers.Get(); peers != nil && peers.Endpoint == "" {
 		errs = append(errs, errors.New("'analysis_peers::endpoint' is missing: write the address of all replicas, such as "+
 			"https://otelcol-mesh-hub-headless.otelcol-mesh.svc:8443"))

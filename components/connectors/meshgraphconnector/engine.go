@@ -60,7 +60,7 @@ type engine struct {
 	feed      *feed.Feed
 	batch     keep.Batch
 	directory *keep.Directory // nil without
-	// holes are points that are in the graph and not in the journal, since the state was written.
+	// holes are points that are in the graph and not in the journal, and marks that are not, since the state was written.
 	holes      int
 	add        func(feed.ID, *graph.Point) error
 	duplicates int
@@ -87,6 +87,8 @@ type engine struct {
 	// wantsMetrics and wantsEvents say that there is somebody to hand them to.
 	wantsMetrics, wantsEvents bool
 
+	// unkept says that there were events since the state was written: what the detector knew then is not in the journal.
+	unkept bool
 	// windowAt is when the hour of the analysis was written.
 	windowAt time.Time
 
@@ -209,12 +211,14 @@ func (e *engine) close(now time.Time, flush uint64, save bool) closed {
 	return c
 }
 
-// mark writes a mark to the journal. mu is held.
+// mark writes a mark to the journal. A state makes good for one that is missing: else what was handed on would be again after
+// a crash. mu is held.
 func (e *engine) mark(write func() error) {
 	if e.directory == nil {
 		return
 	}
 	if err := write(); err != nil {
+		e.holes++
 		e.count.journalFailed(err)
 	}
 }
@@ -265,7 +269,9 @@ func (e *engine) flush(number uint64) {
 	if e.unsent == nil {
 		e.unsent = emit.New(e.config.MaxEdges)
 	}
+	folded := e.unsent.Folded
 	e.unsent.Merge(e.minute)
+	e.count.folded(e.unsent.Folded - folded)
 	e.minute = emit.New(e.config.MaxEdges)
 	delta := e.ledger.Take()
 	if e.unsentCost == nil {
@@ -277,10 +283,13 @@ func (e *engine) flush(number uint64) {
 
 // sent forgets edges that the next component took, the first ones of what was not taken before.
 func (e *engine) sent(number uint64, edges int) {
-	if number != e.number || e.unsent == nil {
+	if number != e.number {
 		return
 	}
 	e.unsentCost = nil
+	if e.unsent == nil {
+		return
+	}
 	e.unsent.DropFirst(edges)
 	if e.unsent.Empty() {
 		e.unsent = nil
@@ -308,13 +317,12 @@ func (e *engine) tick(now time.Time, flush, save bool) {
 	if number != 0 {
 		e.flush(number)
 	}
-	switch {
-	case c.state != nil:
-		e.save(&c)
-	case len(list) > 0 && e.wantsEvents:
+	saved := c.state != nil && e.save(&c)
+	if !saved && len(list) > 0 && e.wantsEvents {
 		if raw, err := encodeEvents(list); err == nil {
 			e.lockedMark(func() error { return e.directory.Events(raw) })
 		}
+		e.unkept = true
 	}
 	if save {
 		e.refreshPrices()
@@ -322,15 +330,15 @@ func (e *engine) tick(now time.Time, flush, save bool) {
 	}
 }
 
-// stateIsDue says whether a state should be written before its time: the journal has reached half of its ceiling, or lacks
-// something.
+// stateIsDue says whether a state should be written before its time: there were events, or the journal has reached half of its
+// ceiling, or lacks something.
 func (e *engine) stateIsDue() bool {
 	if e.directory == nil {
 		return false
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.holes > 0 || e.directory.Size() > int64(e.config.MaxJournalMiB)*mib/2
+	return e.unkept || e.holes > 0 || e.directory.Size() > int64(e.config.MaxJournalMiB)*mib/2
 }
 
 func (e *engine) refreshPrices() {

@@ -147,6 +147,7 @@ type process struct {
 	*engine
 	sender    *sender
 	telemetry *componenttest.Telemetry
+	t         *testing.T
 }
 
 func start(t *testing.T, config *Config, to *sink, now time.Time) *process {
@@ -158,7 +159,7 @@ func start(t *testing.T, config *Config, to *sink, now time.Time) *process {
 	e, err := newEngine(config, zap.NewNop(), newCounter(builder, zap.NewNop()), now)
 	require.NoError(t, err)
 	e.wantsMetrics, e.wantsEvents = true, true
-	p := &process{engine: e, telemetry: telemetry, sender: &sender{
+	p := &process{t: t, engine: e, telemetry: telemetry, sender: &sender{
 		engine: e, metrics: to, logs: to, edgesInPart: maxEdgesInPart, parts: make(chan part),
 		resource: pcommon.NewResource(), writer: events.New(pcommon.NewResource(), "1"),
 	}}

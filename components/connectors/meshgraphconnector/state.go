@@ -41,8 +41,9 @@ const windowEvery = 5 * time.Minute
 
 func encodeEvents(list []failover.Event) ([]byte, error) { return json.Marshal(list) }
 
-// save writes the state that was begun with the interval. After an error the one before and the journal stay.
-func (e *engine) save(c *closed) {
+// save writes the state that was begun with the interval, and says whether it is on disk. After an error the one before and
+// the journal stay.
+func (e *engine) save(c *closed) bool {
 	err := e.encode(c.state.Parts)
 	var size int64
 	if err == nil {
@@ -50,10 +51,11 @@ func (e *engine) save(c *closed) {
 	}
 	e.count.saved(err)
 	if err != nil {
-		return
+		return false
 	}
 	e.savedAt.Store(c.state.At.UnixNano())
 	e.savedBytes.Store(size)
+	e.unkept = false
 	e.mu.Lock()
 	err = e.directory.Remove(c.state.Begin)
 	e.holes -= c.holes
@@ -64,6 +66,7 @@ func (e *engine) save(c *closed) {
 	if c.state.At.Sub(e.windowAt) >= windowEvery {
 		e.saveWindow(c.state.At)
 	}
+	return true
 }
 
 // saveWindow writes the hour of the analysis, as of a state that is on disk.
@@ -136,18 +139,21 @@ func (e *engine) restore(directory *keep.Directory, now time.Time) {
 		e.log.Error("The state of the graph cannot be read; the graph begins anew with what the journal has.", zap.Error(err))
 	}
 	if !state.At.IsZero() {
-		// As of the state, so that what the journal has comes after it.
-		if err := e.begin(state.At); err != nil {
+		// As of the state, so that what the journal has comes after it; not after now, where a graph would stand still until the
+		// clock that was set back is there again.
+		at := earlier(state.At, now)
+		if err := e.begin(at); err != nil {
 			e.log.Error("The graph cannot begin at the time of its state.", zap.Error(err))
 		}
 		window, failed := directory.Load(keep.Window)
 		if !window.At.After(state.At) {
 			state.Parts[partWindow] = window.Parts[partWindow]
 		}
-		err = errors.Join(err, failed, e.decode(state, now))
+		err = errors.Join(err, failed, e.decode(state, at, now))
 	}
 	e.count.loaded(err)
-	r := &replay{engine: e}
+	r := &replay{engine: e, now: now}
+	r.agree()
 	report := directory.Replay(state.Begin, r)
 	r.end()
 	// Senders come back one after the other: what waits for another reporter waits for longer now.
@@ -164,18 +170,25 @@ func (e *engine) restore(directory *keep.Directory, now time.Time) {
 	}
 }
 
-// decode takes the parts of a state. What cannot be read begins anew.
-func (e *engine) decode(state *keep.State, now time.Time) error {
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// decode takes the parts of a state, as of a moment. What cannot be read begins anew.
+func (e *engine) decode(state *keep.State, at, now time.Time) error {
 	var errs []error
 	for _, part := range []struct {
 		name string
 		take func([]byte) error
 	}{
-		{partGraph, func(b []byte) error { _, err := e.graph.Restore(b, state.At); return err }},
+		{partGraph, func(b []byte) error { _, err := e.graph.Restore(b, at); return err }},
 		{partSeen, func(b []byte) error { return e.seen.Restore(b, now) }},
 		{partSeed, e.takeSeed},
 		{partDetector, e.detector.Restore},
-		{partEndpoints, func(b []byte) error { return e.watcher.Restore(b, state.At) }},
+		{partEndpoints, func(b []byte) error { return e.watcher.Restore(b, at) }},
 		{partWindow, e.window.Restore},
 		{partLedger, e.ledger.Restore},
 		{partHistory, e.history.Restore},
@@ -217,9 +230,12 @@ func (e *engine) takeMinute(to **emit.Minute, b []byte) error {
 // replay goes through what the journal has as if it happened now.
 type replay struct {
 	*engine
-	// guessed are the events of the latest interval. The journal's own take their place if it has any: that process knew
-	// the endpoints of its time.
+	now time.Time
+	// guessed are the events that the latest interval has without the endpoints of its time. That process knew them, so the
+	// journal's own take their place. If it has none, nothing happened that needs to be told: the detector goes back to
+	// what it was when both agreed, agreed.
 	guessed []failover.Event
+	agreed  []byte
 }
 
 func (r *replay) Point(id *keep.ID, p *graph.Point) {
@@ -231,10 +247,10 @@ func (r *replay) Point(id *keep.ID, p *graph.Point) {
 
 func (r *replay) Roll(at time.Time) {
 	r.end()
-	r.guessed = r.judge(r.graph.Roll(at))
+	r.guessed = r.judge(r.graph.Roll(earlier(at, r.now)))
 }
 
-func (r *replay) Hold(at time.Time)             { r.graph.Hold(at) }
+func (r *replay) Hold(at time.Time)             { r.graph.Hold(earlier(at, r.now)) }
 func (r *replay) Flush(number uint64)           { r.flush(number) }
 func (r *replay) Sent(number uint64, edges int) { r.sent(number, edges) }
 func (r *replay) EventsSent(n int)              { r.end(); r.eventsSent(n) }
@@ -247,12 +263,25 @@ func (r *replay) Events(raw []byte) {
 	}
 	r.guessed = nil
 	r.announce(list)
+	r.agree()
 }
 
-// end takes the events that the journal does not have.
+func (r *replay) agree() {
+	var err error
+	if r.agreed, err = r.detector.Encode(); err != nil {
+		r.log.Error("The failovers cannot be written down.", zap.Error(err))
+	}
+}
+
+// end forgets the events that the journal does not have.
 func (r *replay) end() {
-	r.announce(r.guessed)
-	r.guessed = nil
+	if len(r.guessed) > 0 {
+		r.guessed = nil
+		if err := r.detector.Restore(r.agreed); err != nil {
+			r.log.Error("The failovers cannot be read.", zap.Error(err))
+		}
+	}
+	r.announce(nil)
 }
 
 // sync brings the journal to the disk.

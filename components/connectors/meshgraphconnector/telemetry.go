@@ -35,9 +35,11 @@ type trouble int
 
 const (
 	troubleJournal trouble = iota
+	troublePoints
 	troubleSave
 	troubleMetrics
 	troubleEvents
+	troubleDropped
 	troubles
 )
 
@@ -109,7 +111,7 @@ func (c counter) spans(counts *feed.Counts) {
 
 func (c counter) unjournaled(n int, err error) {
 	c.telemetry.ConnectorMeshGraphUnjournaledPoints.Add(context.Background(), int64(n))
-	c.warn(troubleJournal, "Points were counted that could not be written to the journal of the graph. "+
+	c.warn(troublePoints, "Points were counted that could not be written to the journal of the graph. "+
 		"Should the process crash before the next state is written, they are lost.", zap.Int("points", n), zap.Error(err))
 }
 
@@ -135,13 +137,19 @@ func (c counter) replayed(report *keep.Report) {
 	c.telemetry.ConnectorMeshGraphJournalDamage.Add(context.Background(), report.DamagedBytes)
 }
 
+func (c counter) folded(edges uint64) {
+	if edges > 0 {
+		c.telemetry.ConnectorMeshGraphFoldedEdges.Add(context.Background(), int64(edges))
+	}
+}
+
 func (c counter) event(e *failover.Event) {
 	c.telemetry.ConnectorMeshGraphEvents.Add(context.Background(), 1, with("event_name", e.Name()))
 }
 
 func (c counter) eventsDropped(n int) {
 	c.telemetry.ConnectorMeshGraphEventsDropped.Add(context.Background(), int64(n))
-	c.warn(troubleEvents, "Events of the graph were dropped: the next component has refused them for too long.", zap.Int("events", n))
+	c.warn(troubleDropped, "Events of the graph were dropped: the next component has refused them for too long.", zap.Int("events", n))
 }
 
 // handedOn counts an attempt.
@@ -235,6 +243,7 @@ func (g *meshGraph) observeNumbers() error {
 		{t.RegisterConnectorMeshGraphEdgesExpiredCallback, func() int64 { return int64(e.graph.Stats().Expired) }},
 		{t.RegisterConnectorMeshGraphOverflowedPointsCallback, func() int64 { return int64(e.graph.Stats().OverflowedPoints) }},
 		{t.RegisterConnectorMeshGraphUnwatchedPairsCallback, e.unwatched.Load},
+		{t.RegisterConnectorMeshGraphUnwatchedEjectionsCallback, func() int64 { return int64(e.ejections.Refused()) }},
 		{t.RegisterConnectorMeshGraphStateSizeCallback, e.savedBytes.Load},
 		{t.RegisterConnectorMeshGraphJournalSizeCallback, func() int64 { return e.status().journal }},
 		{t.RegisterConnectorMeshGraphRememberedPointsCallback, func() int64 { return e.status().remembered }},

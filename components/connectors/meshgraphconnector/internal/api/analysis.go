@@ -137,7 +137,10 @@ func (h *handler) analysis(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := h.Window.Query(&q.Query)
+	var a window.Answer
+	if err := h.look(r, func() { a = h.Window.Query(&q.Query) }); err != nil {
+		return nil, err
+	}
 	out := judge(q, &a, h.Now())
 	if out.State == stateNoData {
 		other, missing := h.Peers.ask(r)

@@ -69,7 +69,10 @@ func (h *handler) versions(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := h.Window.Versions(namespace, service, over)
+	var v window.Versions
+	if err := h.look(r, func() { v = h.Window.Versions(namespace, service, over) }); err != nil {
+		return nil, err
+	}
 	out := &versions{
 		SchemaVersion: VersionsVersion, Namespace: namespace, Service: service, counts: countsOf(&v.Service), span: spanOf(&v.Span),
 		Pattern:  pattern{v.Pattern.Kind, v.Pattern.AcrossClusters, v.Pattern.Because},

@@ -163,7 +163,8 @@ func convergence(istiods []*istiod, now time.Time) *Convergence {
 		return nil
 	}
 	return &Convergence{
-		Count: count(n), Mean: sum / n,
+		// A sum beyond all numbers is none that JSON has.
+		Count: count(n), Mean: min(sum/n, math.MaxFloat64),
 		P50: percentile(all, 0.5), P90: percentile(all, 0.9), P99: percentile(all, 0.99),
 	}
 }

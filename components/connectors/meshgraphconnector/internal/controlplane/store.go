@@ -117,13 +117,13 @@ func (c *cluster) istiodOf(from *origin, most int, at, now time.Time) *istiod {
 // counter returns a series of a counter. Beyond the ceiling all that is new of a kind is one series, and totals are then
 // of no use: what falls among them looks like a new beginning.
 func (i *istiod) counter(k kind, key string, length time.Duration) *counter {
-	id := series{kind: k, key: key}
+	id := series{kind: k, key: clip(key)}
 	c := i.counters[id]
 	if c == nil {
 		if len(i.counters) >= maxCounters {
 			return nil
 		}
-		id.key = strings.Clone(clip(key))
+		id.key = strings.Clone(id.key)
 		c = &counter{window: newWindow(length)}
 		i.counters[id] = c
 	}

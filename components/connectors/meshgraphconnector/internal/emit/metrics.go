@@ -146,7 +146,8 @@ func (w *writer) latency(r graph.Reporter, h *exphist.Histogram) {
 	w.attrs.CopyTo(p.Attributes())
 	p.Attributes().PutStr("reporter", r.String())
 	p.SetCount(h.Count)
-	p.SetSum(h.Sum)
+	// A sum that is none any more would be refused, and all that waits with it, again and again.
+	p.SetSum(min(h.Sum, math.MaxFloat64))
 	p.SetScale(h.Scale)
 	p.SetZeroCount(h.Zero)
 	p.SetZeroThreshold(h.ZeroThreshold)

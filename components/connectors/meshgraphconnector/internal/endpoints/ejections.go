@@ -3,6 +3,7 @@
 package endpoints
 
 import (
+	"bytes"
 	"cmp"
 	"slices"
 	"strings"
@@ -14,7 +15,7 @@ import (
 )
 
 const (
-	// maxEjections is the most proxies with ejected hosts of a service that are remembered.
+	// maxEjections is the most numbers of ejected hosts that are remembered: one for a proxy and a port or subset of a service.
 	maxEjections = 20_000
 	// ejectedFor is how long a proxy is believed that has not told again.
 	ejectedFor = 3 * time.Minute
@@ -28,11 +29,12 @@ type Ejections struct {
 }
 
 type ejecting struct {
-	proxy   feed.ID
+	series  feed.ID
 	service failover.Service
 }
 
 type ejected struct {
+	proxy  feed.ID
 	region string
 	hosts  uint64
 	at     time.Time
@@ -43,7 +45,7 @@ func NewEjections() *Ejections { return &Ejections{table: map[ejecting]ejected{}
 
 // Add takes what a proxy tells; at is now. Those beyond the ceiling, 20,000, are refused and counted.
 func (x *Ejections) Add(e *feed.Ejection, at time.Time) {
-	key := ejecting{e.Proxy, failover.Service{Namespace: e.Namespace, Name: e.Service}}
+	key := ejecting{e.Series, failover.Service{Namespace: e.Namespace, Name: e.Service}}
 	x.lock.Lock()
 	defer x.lock.Unlock()
 	_, known := x.table[key]
@@ -53,11 +55,11 @@ func (x *Ejections) Add(e *feed.Ejection, at time.Time) {
 	case !known && len(x.table) >= maxEjections:
 		x.refused++
 	case known:
-		x.table[key] = ejected{x.table[key].region, e.Hosts, at}
+		x.table[key] = ejected{e.Proxy, x.table[key].region, e.Hosts, at}
 	default:
 		// What is handed over belongs to a request.
 		key.service = failover.Service{Namespace: strings.Clone(e.Namespace), Name: strings.Clone(e.Service)}
-		x.table[key] = ejected{strings.Clone(e.Caller.Region), e.Hosts, at}
+		x.table[key] = ejected{e.Proxy, strings.Clone(e.Caller.Region), e.Hosts, at}
 	}
 }
 
@@ -73,30 +75,41 @@ func (x *Ejections) Refused() uint64 {
 func (x *Ejections) List(at time.Time) []failover.Ejection {
 	x.lock.Lock()
 	defer x.lock.Unlock()
-	var list []failover.Ejection
+	var list []told
 	for key, e := range x.table {
 		if at.Sub(e.at) > ejectedFor {
 			delete(x.table, key)
 			continue
 		}
 		if e.region != "" {
-			list = append(list, failover.Ejection{From: e.region, Service: key.service, Hosts: int(min(e.hosts, 1<<31)), Proxies: 1})
+			list = append(list, told{
+				failover.Ejection{From: e.region, Service: key.service, Hosts: int(min(e.hosts, 1<<31)), Proxies: 1}, e.proxy,
+			})
 		}
 	}
 	slices.SortFunc(list, compare)
-	merged := list[:0]
-	for _, e := range list {
-		if n := len(merged); n > 0 && compare(merged[n-1], e) == 0 {
-			merged[n-1].Hosts = max(merged[n-1].Hosts, e.Hosts)
-			merged[n-1].Proxies++
+	var merged []failover.Ejection
+	for i := range list {
+		e, n := &list[i].Ejection, len(merged)-1
+		if n < 0 || merged[n].From != e.From || merged[n].Service != e.Service {
+			merged = append(merged, *e)
 			continue
 		}
-		merged = append(merged, e)
+		merged[n].Hosts = max(merged[n].Hosts, e.Hosts)
+		if list[i-1].proxy != list[i].proxy {
+			merged[n].Proxies++
+		}
 	}
 	return merged
 }
 
-func compare(a, b failover.Ejection) int {
+// told is what a proxy has out of use of a port or subset.
+type told struct {
+	failover.Ejection
+	proxy feed.ID
+}
+
+func compare(a, b told) int {
 	return cmp.Or(cmp.Compare(a.Service.Namespace, b.Service.Namespace), cmp.Compare(a.Service.Name, b.Service.Name),
-		cmp.Compare(a.From, b.From))
+		cmp.Compare(a.From, b.From), bytes.Compare(a.proxy[:], b.proxy[:]))
 }

@@ -17,6 +17,7 @@ import (
 func ejection(proxy uint32, region, service string, hosts uint64) *feed.Ejection {
 	e := &feed.Ejection{Caller: graph.Caller{Region: region}, Namespace: "shop", Service: service, Hosts: hosts}
 	binary.LittleEndian.PutUint32(e.Proxy[:], proxy)
+	e.Series = e.Proxy
 	return e
 }
 
@@ -40,6 +41,23 @@ func TestEjections(t *testing.T) {
 	x.Add(ejection(1, "west", "reviews", 2), start.Add(time.Minute))
 	assert.Equal(t, []failover.Ejection{{From: "west", Service: reviews, Hosts: 2, Proxies: 1}}, x.List(start.Add(ejectedFor+time.Second)),
 		"those that did not tell again are forgotten")
+}
+
+// TestEjectionsOfOnePortDoNotHideAnother has a proxy whose Envoy counts each port and subset of a service by itself.
+func TestEjectionsOfOnePortDoNotHideAnother(t *testing.T) {
+	x := NewEjections()
+	port := func(n byte, hosts uint64) *feed.Ejection {
+		e := ejection(1, "west", "reviews", hosts)
+		e.Series[15] = n
+		return e
+	}
+	for _, e := range []*feed.Ejection{port(1, 2), port(2, 0), port(3, 1), ejection(2, "west", "reviews", 1)} {
+		x.Add(e, start)
+	}
+	reviews := failover.Service{Namespace: "shop", Name: "reviews"}
+	assert.Equal(t, []failover.Ejection{{From: "west", Service: reviews, Hosts: 2, Proxies: 2}}, x.List(start))
+	x.Add(port(1, 0), start)
+	assert.Equal(t, []failover.Ejection{{From: "west", Service: reviews, Hosts: 1, Proxies: 2}}, x.List(start))
 }
 
 func TestEjectionsHaveACeiling(t *testing.T) {

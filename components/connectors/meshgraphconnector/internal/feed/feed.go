@@ -26,8 +26,8 @@ type Feed struct {
 // Ejection is how many hosts of a service a proxy's outlier detection holds out of use. Envoy does not tell where these
 // hosts are: the number is about all places at once.
 type Ejection struct {
-	// Proxy tells proxies apart.
-	Proxy ID
+	// Proxy tells proxies apart, Series what one tells: it has a number for each port and subset of a service.
+	Proxy, Series ID
 	// Caller is the workload of the proxy.
 	Caller graph.Caller
 	// Namespace and Service are those that were called.

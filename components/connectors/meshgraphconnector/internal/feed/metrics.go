@@ -294,7 +294,7 @@ func (w *walker) eject(dp pmetric.NumberDataPoint, hosts uint64) Outcome {
 		return NoEnds
 	}
 	w.ejection = Ejection{
-		Proxy: w.resource.id(), Caller: key.Caller, Namespace: key.Callee.Namespace, Service: key.Callee.Service,
+		Proxy: w.resource.id(), Series: w.resource.join(r.hash).id(), Caller: key.Caller, Namespace: key.Callee.Namespace, Service: key.Callee.Service,
 		Hosts: hosts, Time: dp.Timestamp().AsTime(),
 	}
 	w.feed.Ejected(&w.ejection)

@@ -312,10 +312,15 @@ func TestEjections(t *testing.T) {
 	}
 	require.Len(t, got, 2)
 	assert.Equal(t, got[0].Proxy, got[1].Proxy)
+	assert.Equal(t, got[0].Series, got[1].Series)
 	assert.Equal(t, Ejection{
-		Proxy: got[0].Proxy, Caller: graph.Caller{Cluster: "west", Region: "westeurope", Namespace: "shop", Workload: "web"},
+		Proxy: got[0].Proxy, Series: got[0].Series, Caller: graph.Caller{Cluster: "west", Region: "westeurope", Namespace: "shop", Workload: "web"},
 		Namespace: "shop", Service: "cart", Hosts: 2, Time: time.Unix(5, 0).UTC(),
 	}, got[1])
+	attrs["envoy_cluster_name"] = "outbound|80|v2|cart.shop.svc.cluster.local"
+	f.Metrics(metrics("cluster.outlier_detection.ejections_active", gauge(0, attrs)), add)
+	assert.Equal(t, got[0].Proxy, got[2].Proxy)
+	assert.NotEqual(t, got[0].Series, got[2].Series, "a subset of the service, which has a number of its own")
 	counts := f.Metrics(metrics("cluster.outlier_detection.ejections_active", gauge(1, nil)), add)
 	assert.Equal(t, Counts{NoEnds: 1}, counts)
 	f.Ejected = nil

@@ -48,10 +48,14 @@ func (d *Directory) Replay(from uint64, h Handler) Report {
 		}
 		report.Files++
 		raw, err := os.ReadFile(d.name(s.number))
+		damage := int64(0)
 		if err != nil {
 			report.Err = errors.Join(report.Err, fmt.Errorf("reading the journal: %w", err))
+			damage = s.size
+		} else {
+			damage = read(raw, &report, h)
 		}
-		if damage := read(raw, &report, h); damage > 0 || err != nil {
+		if damage > 0 || err != nil {
 			s.damaged = true
 			report.DamagedFiles++
 			report.DamagedBytes += damage

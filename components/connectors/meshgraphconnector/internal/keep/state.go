@@ -45,15 +45,16 @@ const (
 
 func (d *Directory) in(file string) string { return filepath.Join(d.path, file) }
 
-// Load reads a state, that of a file; call it before the first Append. Without one it is empty. One that is damaged is set aside, and the error is an [ErrState]: the
-// journal is all that is left then.
+// Load reads a state, that of a file; call it before the first Append. Without one it is empty. One that is damaged, where the error
+// is an [ErrState], or that the disk does not give back is set aside: the journal is all that is left then.
 func (d *Directory) Load(file string) (*State, error) {
 	raw, err := os.ReadFile(d.in(file))
 	if errors.Is(err, fs.ErrNotExist) {
 		return &State{}, nil
 	}
 	if err != nil {
-		return &State{}, fmt.Errorf("reading the state: %w", err)
+		aside, failed := disk.SetAside(d.in(file))
+		return &State{}, errors.Join(fmt.Errorf("reading the state: %w; it is kept as %s", err, aside), failed)
 	}
 	state, err := decodeState(raw)
 	if err != nil {

@@ -256,8 +256,16 @@ func (l *Ledger) insert(k *flowKey) *flow {
 	return f
 }
 
-// begin closes the minute before and publishes. A clock that was set back makes the minute longer.
+// mostBack is how far a clock may be set back, in seconds, before the hour begins anew.
+const mostBack = 5 * 60
+
+// begin closes the minute before and publishes. A clock that was set back makes the minute longer; by more than mostBack, the
+// hour begins anew, and what was not taken stays.
 func (l *Ledger) begin(start int64) {
+	if start < l.start-mostBack {
+		l.settle()
+		l.flows, l.overflow, l.touched, l.minutes, l.start = map[flowKey]*flow{}, 0, nil, nil, 0
+	}
 	if start <= l.start {
 		return
 	}

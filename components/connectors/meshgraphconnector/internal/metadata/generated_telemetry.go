@@ -36,6 +36,7 @@ type TelemetryBuilder struct {
 	ConnectorMeshGraphEvents               metric.Int64Counter
 	ConnectorMeshGraphEventsDropped        metric.Int64Counter
 	ConnectorMeshGraphFailoversActive      metric.Int64ObservableGauge
+	ConnectorMeshGraphFoldedEdges          metric.Int64Counter
 	ConnectorMeshGraphForgottenPoints      metric.Int64ObservableCounter
 	ConnectorMeshGraphHandedOn             metric.Int64Counter
 	ConnectorMeshGraphIntervalDuration     metric.Float64Histogram
@@ -54,6 +55,7 @@ type TelemetryBuilder struct {
 	ConnectorMeshGraphStateSaves           metric.Int64Counter
 	ConnectorMeshGraphStateSize            metric.Int64ObservableGauge
 	ConnectorMeshGraphUnjournaledPoints    metric.Int64Counter
+	ConnectorMeshGraphUnwatchedEjections   metric.Int64ObservableCounter
 	ConnectorMeshGraphUnwatchedPairs       metric.Int64ObservableCounter
 }
 
@@ -218,6 +220,21 @@ func (builder *TelemetryBuilder) RegisterConnectorMeshGraphStateSizeCallback(cb 
 	return nil
 }
 
+// RegisterConnectorMeshGraphUnwatchedEjectionsCallback sets callback for observable ConnectorMeshGraphUnwatchedEjections metric.
+func (builder *TelemetryBuilder) RegisterConnectorMeshGraphUnwatchedEjectionsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ConnectorMeshGraphUnwatchedEjections, obs: o})
+		return nil
+	}, builder.ConnectorMeshGraphUnwatchedEjections)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 // RegisterConnectorMeshGraphUnwatchedPairsCallback sets callback for observable ConnectorMeshGraphUnwatchedPairs metric.
 func (builder *TelemetryBuilder) RegisterConnectorMeshGraphUnwatchedPairsCallback(cb metric.Int64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
@@ -317,6 +334,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_connector_mesh_graph_failovers_active",
 		metric.WithDescription("Shifts that last, by kind. [Alpha]"),
 		metric.WithUnit("{failover}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ConnectorMeshGraphFoldedEdges, err = builder.meter.Int64Counter(
+		"otelcol_connector_mesh_graph_folded_edges",
+		metric.WithDescription("Times that what an edge did in an interval went to one of clusters and regions, because what waits for the next component has 'max_edges' edges. [Alpha]"),
+		metric.WithUnit("{edge}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ConnectorMeshGraphForgottenPoints, err = builder.meter.Int64ObservableCounter(
@@ -426,6 +449,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_connector_mesh_graph_unjournaled_points",
 		metric.WithDescription("Points that were counted and could not be written to the journal. A crash before the next state is written loses them. [Alpha]"),
 		metric.WithUnit("{point}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ConnectorMeshGraphUnwatchedEjections, err = builder.meter.Int64ObservableCounter(
+		"otelcol_connector_mesh_graph_unwatched_ejections",
+		metric.WithDescription("Numbers of ejected hosts that were not taken, because 20,000 others are remembered. [Alpha]"),
+		metric.WithUnit("{number}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ConnectorMeshGraphUnwatchedPairs, err = builder.meter.Int64ObservableCounter(

@@ -143,6 +143,22 @@ func AssertEqualConnectorMeshGraphFailoversActive(t *testing.T, tt *componenttes
 	metricdatatest.AssertEqual(t, want, got, opts...)
 }
 
+func AssertEqualConnectorMeshGraphFoldedEdges(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_connector_mesh_graph_folded_edges",
+		Description: "Times that what an edge did in an interval went to one of clusters and regions, because what waits for the next component has 'max_edges' edges. [Alpha]",
+		Unit:        "{edge}",
+		Data: metricdata.Sum[int64]{
+			Temporality: metricdata.CumulativeTemporality,
+			IsMonotonic: true,
+			DataPoints:  dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_connector_mesh_graph_folded_edges")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
 func AssertEqualConnectorMeshGraphForgottenPoints(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_connector_mesh_graph_forgotten_points",
@@ -418,6 +434,22 @@ func AssertEqualConnectorMeshGraphUnjournaledPoints(t *testing.T, tt *componentt
 		},
 	}
 	got, err := tt.GetMetric("otelcol_connector_mesh_graph_unjournaled_points")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
+func AssertEqualConnectorMeshGraphUnwatchedEjections(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_connector_mesh_graph_unwatched_ejections",
+		Description: "Numbers of ejected hosts that were not taken, because 20,000 others are remembered. [Alpha]",
+		Unit:        "{number}",
+		Data: metricdata.Sum[int64]{
+			Temporality: metricdata.CumulativeTemporality,
+			IsMonotonic: true,
+			DataPoints:  dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_connector_mesh_graph_unwatched_ejections")
 	require.NoError(t, err)
 	metricdatatest.AssertEqual(t, want, got, opts...)
 }

@@ -60,6 +60,10 @@ func TestSetupTelemetry(t *testing.T) {
 		observer.Observe(1)
 		return nil
 	}))
+	require.NoError(t, tb.RegisterConnectorMeshGraphUnwatchedEjectionsCallback(func(_ context.Context, observer metric.Int64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
 	require.NoError(t, tb.RegisterConnectorMeshGraphUnwatchedPairsCallback(func(_ context.Context, observer metric.Int64Observer) error {
 		observer.Observe(1)
 		return nil
@@ -68,6 +72,7 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ConnectorMeshGraphControlPlanePoints.Add(context.Background(), 1)
 	tb.ConnectorMeshGraphEvents.Add(context.Background(), 1)
 	tb.ConnectorMeshGraphEventsDropped.Add(context.Background(), 1)
+	tb.ConnectorMeshGraphFoldedEdges.Add(context.Background(), 1)
 	tb.ConnectorMeshGraphHandedOn.Add(context.Background(), 1)
 	tb.ConnectorMeshGraphIntervalDuration.Record(context.Background(), 1)
 	tb.ConnectorMeshGraphJournalDamage.Add(context.Background(), 1)
@@ -102,6 +107,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualConnectorMeshGraphFailoversActive(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualConnectorMeshGraphFoldedEdges(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualConnectorMeshGraphForgottenPoints(t, testTel,
@@ -156,6 +164,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualConnectorMeshGraphUnjournaledPoints(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualConnectorMeshGraphUnwatchedEjections(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualConnectorMeshGraphUnwatchedPairs(t, testTel,

@@ -233,8 +233,15 @@ func (s *Store) Add(snap *graph.Snapshot) {
 	s.publish()
 }
 
-// begin closes the minute before. A clock that was set back makes the minute longer.
+// mostBack is how far a clock may be set back, in seconds, before all that came from its future is forgotten.
+const mostBack = 5 * 60
+
+// begin closes the minute before. A clock that was set back makes the minute longer; by more than mostBack, the hour begins anew.
 func (s *Store) begin(start int64) {
+	if start < s.now.start-mostBack {
+		s.ids, s.series, s.free, s.services, s.shared = map[Key]int32{}, nil, nil, map[service][]*series{}, false
+		s.minutes, s.now = nil, writing{}
+	}
 	if start <= s.now.start {
 		return
 	}
