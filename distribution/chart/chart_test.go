@@ -56,8 +56,8 @@ func parse(t *testing.T, manifests string) []object {
 // shipped returns a file of the distribution that the chart reads through its links, by its name.
 func shipped(t *testing.T, name string) string {
 	t.Helper()
-	for _, folder := range []string{"config", "examples"} {
-		if raw, err := os.ReadFile(filepath.Join("..", folder, name)); err == nil {
+	for _, file := range []string{"config/" + name, "examples/" + name, "examples/" + strings.Replace(name, "argo-rollouts-", "argo-rollouts/", 1)} {
+		if raw, err := os.ReadFile(filepath.Join("..", file)); err == nil {
 			return string(raw)
 		}
 	}
@@ -151,7 +151,10 @@ func TestTheConfigurationIsTheDistributions(t *testing.T) {
 			assert.Equal(t, strings.TrimPrefix(w.name, "otelcol-mesh-")+".yaml", named[0])
 		}
 	}
-	for _, name := range []string{"agent.yaml", "inventory.yaml", "hub.yaml", "hub-mtls.yaml", "ztunnel-logs.yaml", "azure-monitor-entra.yaml", "azure-monitor-otlp.yaml"} {
+	for _, name := range []string{
+		"agent.yaml", "inventory.yaml", "hub.yaml", "hub-mtls.yaml", "ztunnel-logs.yaml", "azure-monitor-entra.yaml", "azure-monitor-otlp.yaml",
+		"metrics-tier.yaml", "agent-metrics-tier.yaml", "argo-rollouts-hub.yaml",
+	} {
 		assert.True(t, seen[name], "no example has %s", name)
 	}
 }

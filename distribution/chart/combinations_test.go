@@ -32,6 +32,7 @@ hub:
   config: {exporters: {debug: {}}}
   podLabels: {team: telemetry}
   podAnnotations: {note: "a: b"}
+  analysis: {enabled: true, token: {secretName: token}, tls: {secretName: analysis}, networkPolicyFrom: [{namespaceSelector: {}}]}
 agent: {logFiles: {enabled: true}, env: {NOTE: "a: \"b\""}, podAnnotations: {note: "a: b"}}
 `
 
@@ -40,6 +41,7 @@ agent: {logFiles: {enabled: true}, env: {NOTE: "a: \"b\""}, podAnnotations: {not
 func TestCombinations(t *testing.T) {
 	roles := map[string]string{
 		"spoke": "agent: {enabled: true}\ninventory: {enabled: true}", "hub": "hub: {enabled: true}",
+		"tier":   "agent: {enabled: true}\nmetricsTier: {enabled: true}",
 		"scaled": "hub: {enabled: true, replicas: 3}\nrouter: {enabled: true}",
 		"all":    "agent: {enabled: true, storage: {type: emptyDir}}\ninventory: {enabled: true}\nhub: {enabled: true, autoscaling: {enabled: true}}\nrouter: {enabled: true, autoscaling: {enabled: true}}",
 	}
@@ -48,9 +50,12 @@ func TestCombinations(t *testing.T) {
 	}
 	for roleName, role := range roles {
 		for way, certificate := range certificates {
+			if certificate == "" && roleName == "tier" {
+				continue // It is refused.
+			}
 			for _, family := range []string{"IPv4", "IPv6", "DualStack"} {
 				t.Run(roleName+"/"+way+"/"+family, func(t *testing.T) {
-					tls := fmt.Sprintf("link: {tls: %s}\nhub: {tls: %s}\nrouter: {tls: %s}", certificate, certificate, certificate)
+					tls := fmt.Sprintf("link: {tls: %s}\nmetricsTier: {tls: %s}\nhub: {tls: %s}\nrouter: {tls: %s}", certificate, certificate, certificate, certificate)
 					if certificate == "" {
 						tls = "link: {insecure: true}\nhub: {insecure: true, identity: {unverified: accept}}"
 					}
@@ -108,7 +113,7 @@ func whole(t *testing.T, manifests, family string) {
 		for name := range w.volumes() {
 			volumes[name] = true
 		}
-		if w.name == "otelcol-mesh-hub" {
+		if w.name == "otelcol-mesh-hub" || w.name == "otelcol-mesh-metrics-tier" {
 			volumes["storage"] = true // of volumeClaimTemplates
 		}
 		assert.Equal(t, volumes, mounted, w.name)

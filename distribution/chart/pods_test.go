@@ -53,7 +53,7 @@ func TestPodsHaveNoMoreRightsThanTheyNeed(t *testing.T) {
 				assert.EqualValues(t, 10001, w.spec.at("securityContext", "runAsUser"))
 				assert.Equal(t, "RuntimeDefault", w.spec.at("securityContext", "seccompProfile", "type"))
 				assert.Equal(t, w.name, w.spec["serviceAccountName"], "an account of its own")
-				assert.Equal(t, w.name != "otelcol-mesh-hub", w.spec["automountServiceAccountToken"])
+				assert.Equal(t, w.name != "otelcol-mesh-hub" && w.name != "otelcol-mesh-metrics-tier", w.spec["automountServiceAccountToken"])
 				for _, key := range []string{"hostNetwork", "hostPID", "hostIPC"} {
 					assert.NotContains(t, w.spec, key)
 				}

@@ -57,7 +57,21 @@ func TestWhatCannotWorkIsRefused(t *testing.T) {
 		{"hub-scaled", "hub.insecure=true,hub.tls.secretName=,hub.identity.unverified=accept", "router.tls names a certificate that would not be used"},
 		{"hub-scaled", "router.env.MESH_HUB_SERVICE=x", "router.env has MESH_HUB_SERVICE"},
 		{"hub-scaled", "hub.env.MESH_DEBUG_HOST=0.0.0.0", "hub.env has MESH_DEBUG_HOST"},
+		{"spoke-metrics-tier", "agent.enabled=false", "metricsTier.enabled is true, and agent.enabled is false"},
+		{"spoke-metrics-tier", "link.insecure=true,link.tls.secretName=", "the tier takes nobody without a certificate"},
+		{"spoke-metrics-tier", "metricsTier.tls.secretName=", "DNS name otelcol-mesh-metrics-tier.otelcol-mesh.svc"},
+		{"spoke-metrics-tier", "metricsTier.tls.volume.csi.driver=csi.spiffe.io", "metricsTier.tls.secretName and metricsTier.tls.volume are set at once"},
+		{"spoke-metrics-tier", "metricsTier.env.MESH_TIER_INTERVAL=5m", "metricsTier.env has MESH_TIER_INTERVAL"},
+		{"spoke-metrics-tier", "agent.env.MESH_METRICS_INTERVAL=5m", "agent.env has MESH_METRICS_INTERVAL"},
+		{"hub-analysis", "hub.analysis.token.secretName=", "create secret generic mesh-analysis"},
+		{"hub-analysis", "hub.analysis.tls.secretName=", "DNS name otelcol-mesh-hub-analysis.otelcol-mesh.svc"},
+		{"hub-analysis", "hub.analysis.networkPolicyFrom=null", "hub.analysis.networkPolicyFrom is empty"},
+		{"hub-analysis", "hub.config.service.extensions={health_check}", "add bearertokenauth to it"},
+		{"hub-analysis", "hub.env.MESH_ANALYSIS_TOKEN_FILE=/x", "hub.env has MESH_ANALYSIS_TOKEN_FILE"},
 		// By the schema.
+		{"spoke-metrics-tier", "metricsTier.replicas=2", "additional properties 'replicas' not allowed"},
+		{"spoke-metrics-tier", "metricsTier.interval=5s", "does not match pattern"},
+		{"spoke-sidecar", "agent.metricsInterval=5s", "does not match pattern"},
 		{"spoke-sidecar", "agent.enabeld=true", "additional properties 'enabeld' not allowed"},
 		{"spoke-sidecar", "agent.resources.limits.memory=0.5Gi", "does not match pattern"},
 		{"spoke-sidecar", "agent.maxUnavailable=0", "minimum: got 0"},
@@ -112,5 +126,9 @@ func TestNotesWarn(t *testing.T) {
 	assert.Contains(t, notes("spoke-sidecar", "--namespace", "telemetry"), "change that to telemetry.svc")
 	assert.Contains(t, notes("hub-scaled"), "that of the replicas the DNS name otelcol-mesh-hub.otelcol-mesh.svc.")
 	assert.Contains(t, notes("spoke-sidecar"), "spiffe://otelcol-mesh/cluster/aks-westeurope/agent")
+	assert.NotContains(t, notes("spoke-sidecar"), "metrics tier")
+	assert.Contains(t, notes("spoke-metrics-tier"), "metrics tier of aks-westeurope: agents send it their metrics each 15s, and it sends the sums each 1m")
+	assert.Contains(t, notes("hub-analysis"), "https://otelcol-mesh-hub-analysis.otelcol-mesh.svc:8443 with the token of the Secret mesh-analysis")
+	assert.NotContains(t, notes("hub-scaled"), "Argo")
 	assert.Contains(t, notes("hub-connection-string", "--set", "hub.identity.trustDomain=mesh.example"), "spiffe://mesh.example/cluster/<cluster>/")
 }

@@ -39,8 +39,9 @@ func readSchema(t *testing.T) *schema {
 // the collector, and is theirs to refuse.
 func TestTheSchemaRefusesUnknownKeys(t *testing.T) {
 	open := []string{
-		"global", "link.tls.volume", "router.tls.volume", "hub.tls.volume", "agent.config", "inventory.config", "router.config", "hub.config",
-		"agent.affinity", "inventory.affinity", "router.affinity", "hub.affinity",
+		"global", "link.tls.volume", "metricsTier.tls.volume", "router.tls.volume", "hub.tls.volume",
+		"agent.config", "inventory.config", "metricsTier.config", "router.config", "hub.config",
+		"agent.affinity", "inventory.affinity", "metricsTier.affinity", "router.affinity", "hub.affinity",
 	}
 	var found []string
 	var walk func(path string, s *schema)

@@ -17,7 +17,7 @@ annotations:
 {{- define "mesh.podSpec" -}}
 {{- $role := index .root.Values .role -}}
 serviceAccountName: {{ include "mesh.name" . }}
-automountServiceAccountToken: {{ ne .role "hub" }}
+automountServiceAccountToken: {{ not (has .role (list "hub" "metricsTier")) }}
 enableServiceLinks: false
 terminationGracePeriodSeconds: {{ $role.terminationGracePeriodSeconds }}
 securityContext:
@@ -64,7 +64,7 @@ securityContext:
 {{- define "mesh.args" -}}
 args:
   {{- range splitList " " (include "mesh.files" .) }}
-  - --config=/etc/otelcol-mesh/{{ base . }}
+  - --config=/etc/otelcol-mesh/{{ include "mesh.key" . }}
   {{- end }}
   {{- if include "mesh.ownConfig" . }}
   - --config=/etc/otelcol-mesh/values.yaml
@@ -134,7 +134,7 @@ readinessProbe:
 - {name: metrics, containerPort: 8888}
 {{- end }}
 
-{{/* tls is link.tls or hub.tls, not used if the link has none. */}}
+{{/* tls is that of the role, not used if the link has none. */}}
 {{- define "mesh.mounts" -}}
 - {name: config, mountPath: /etc/otelcol-mesh, readOnly: true}
 {{- if ne .role "router" }}

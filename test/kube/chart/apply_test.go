@@ -137,9 +137,10 @@ func TestExamplesApply(t *testing.T) {
 	c.Apply(t, monitoring)
 	a := newApplier(t, c)
 	agents := map[string][]string{
-		"spoke-sidecar": {"hostPath", "runAsNonRoot", "runAsUser=0", "CHOWN"},
-		"spoke-gloo":    {"hostPath", "runAsNonRoot", "runAsUser=0", "CHOWN"},
-		"spoke-ambient": {"hostPath", "hostPort"},
+		"spoke-sidecar":      {"hostPath", "runAsNonRoot", "runAsUser=0", "CHOWN"},
+		"spoke-metrics-tier": {"hostPath", "runAsNonRoot", "runAsUser=0", "CHOWN"},
+		"spoke-gloo":         {"hostPath", "runAsNonRoot", "runAsUser=0", "CHOWN"},
+		"spoke-ambient":      {"hostPath", "hostPort"},
 	}
 	for _, e := range charttest.Examples(t) {
 		t.Run(e.Name, func(t *testing.T) {

@@ -40,6 +40,11 @@ func inventoryHost(cluster string) string {
 	return map[string]string{west: "127.13.1.2", north: "127.13.2.2"}[cluster]
 }
 
+// tierHost is where the metrics of a cluster's nodes are added up.
+func tierHost(cluster string) string {
+	return map[string]string{west: "127.13.1.3", north: "127.13.2.3"}[cluster]
+}
+
 // region is one cluster of the demo mesh, with its API server.
 type region struct {
 	*kubetest.Cluster

@@ -43,6 +43,7 @@ func TestDemoMeshArrivesAsRendered(t *testing.T) {
 		{hub: "hub-workload-identity", west: "spoke-gloo", north: "spoke-sidecar"},
 		{hub: "hub-otlp", west: "spoke-sidecar", north: "spoke-gloo"},
 		{hub: "hub-scaled", west: "spoke-ambient", north: "spoke-sidecar"},
+		{hub: "hub-analysis", west: "spoke-metrics-tier", north: "spoke-sidecar"},
 		{hub: "one-cluster", west: "one-cluster"},
 	}
 	for _, e := range charttest.Examples(t) {
@@ -91,6 +92,9 @@ func (s *stage) play(t *testing.T, at scene) {
 		a.scrapedMetricsArrive(t, west)
 		a.scrapedMetricsArrive(t, north)
 	}
+	if at.hub == "hub-analysis" {
+		hub.answersRollouts(t, s.authority)
+	}
 	hub.nothingForeignArrived(t, a)
 	if a.tokens {
 		hub.tokenIsTheServiceAccounts(t, a)
@@ -111,8 +115,13 @@ func (s *stage) prepare(t *testing.T, namespace string, a *azure) {
 			"otelcol-mesh-hub": s.certificate(t, pkitest.Leaf{
 				Addresses: []string{hubHost}, DNS: []string{"otelcol-mesh-hub." + namespace + ".svc"},
 			}),
-			"otelcol-mesh-router":        s.certificate(t, pkitest.Leaf{Addresses: []string{routerHost}, URIs: []string{"spiffe://otelcol-mesh/router"}}),
-			"otelcol-mesh-client":        s.certificate(t, client(name)),
+			"otelcol-mesh-router": s.certificate(t, pkitest.Leaf{Addresses: []string{routerHost}, URIs: []string{"spiffe://otelcol-mesh/router"}}),
+			"otelcol-mesh-client": s.certificate(t, client(name)),
+			"otelcol-mesh-metrics-tier": s.certificate(t, pkitest.Leaf{
+				Addresses: []string{tierHost(name)}, URIs: []string{"spiffe://otelcol-mesh/cluster/" + name + "/metrics-tier"},
+			}),
+			"otelcol-mesh-hub-analysis":  s.certificate(t, pkitest.Leaf{DNS: []string{analysisName(namespace)}}),
+			"mesh-analysis":              {"token": []byte(analysisToken)},
 			"application-insights":       {"connectionString": connection},
 			"application-insights-teams": {"payments": connection},
 		} {
@@ -158,6 +167,10 @@ func (s *stage) hub(t *testing.T, namespace, example string, a *azure) *hub {
 		for _, signal := range []string{"traces", "logs", "metrics"} {
 			more = append(more, "--set", "hub.azure.otlp."+signal+"="+a.url()+"/datacollectionRules/dcr-0123456789abcdef/streams/otel/otlp/v1/"+signal)
 		}
+	}
+	if example == "hub-analysis" {
+		// The first asks the second.
+		more = append(more, "--set", "hub.config.connectors.mesh_graph.analysis_peers.endpoint=https://"+net.JoinHostPort(secondHubHost, "8443"))
 	}
 	r.applier.apply(t, charttest.Named(t, example).Render(t, append(more, link(hubHost, west)...)...))
 	set, err := r.Client.AppsV1().StatefulSets(namespace).Get(t.Context(), "otelcol-mesh-hub", metav1.GetOptions{})
@@ -205,7 +218,14 @@ func link(to, cluster string) []string {
 func (s *stage) spoke(t *testing.T, namespace, cluster, example string, h *hub) (agent process) {
 	t.Helper()
 	r := s.regions[cluster]
-	r.applier.apply(t, charttest.Named(t, example).Render(t, append(link(h.entry, cluster), "--namespace", namespace)...))
+	more := append(link(h.entry, cluster), "--namespace", namespace)
+	if example == "spoke-metrics-tier" {
+		more = append(more, "--set", "metricsTier.interval=15s,agent.config.exporters.otlp_grpc/tier.endpoint="+net.JoinHostPort(tierHost(cluster), "14327"))
+	}
+	r.applier.apply(t, charttest.Named(t, example).Render(t, more...))
+	if tier, err := r.Client.AppsV1().StatefulSets(namespace).Get(t.Context(), "otelcol-mesh-metrics-tier", metav1.GetOptions{}); err == nil {
+		place{region: r, namespace: namespace, host: tierHost(cluster)}.run(t, tier.Spec.Template.Spec)
+	}
 	inventory, err := r.Client.AppsV1().Deployments(namespace).Get(t.Context(), "otelcol-mesh-inventory", metav1.GetOptions{})
 	require.NoError(t, err)
 	place{region: r, namespace: namespace, host: inventoryHost(cluster)}.run(t, inventory.Spec.Template.Spec)
