@@ -136,7 +136,9 @@ func (d *drill) begins(o *outage, service string) map[string]string {
 	took := event.Received.Sub(first)
 	d.t.Logf("%s of %s: first call elsewhere %s after the kill, event at the endpoint %s after that call: %s",
 		service, o.cluster, first.Sub(o.at).Round(time.Millisecond), took.Round(time.Millisecond), event.Properties()["message"])
-	assert.LessOrEqual(d.t, took, promised, "from the first call that went elsewhere to the event at the endpoint")
+	if fullDrill() {
+		assert.LessOrEqual(d.t, took, promised, "from the first call that went elsewhere to the event at the endpoint")
+	}
 	o.properties = event.Properties()
 	d.expected = append(d.expected, *o)
 	assert.Equal(d.t, "failover", o.properties["mesh.failover.kind"])
