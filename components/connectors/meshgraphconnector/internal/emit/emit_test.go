@@ -252,3 +252,22 @@ func BenchmarkFlush(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*10_000), "ns/edge")
 }
+
+// TestEdgesOfClustersTakeNoPlace prevents that an edge that others were folded into takes the place of one, which then is folded,
+// too, or is not, by chance.
+func TestEdgesOfClustersTakeNoPlace(t *testing.T) {
+	for range 50 {
+		o := New(1)
+		for _, service := range []string{"cart", "other"} {
+			key := graph.Key{Callee: graph.Callee{Service: service}}
+			o.edge(&key).Classes[graph.Success] = 1
+		}
+		require.Len(t, o.Edges, 2, "one of its own, and one of clusters")
+		m := New(1)
+		m.Merge(o)
+		assert.Equal(t, uint64(1), m.Folded)
+		assert.Contains(t, m.Edges, graph.Key{Callee: graph.Callee{Service: "cart"}})
+		m.DropFirst(2)
+		assert.Zero(t, m.own)
+	}
+}

@@ -40,6 +40,8 @@ type Minute struct {
 	// Folded counts edges that had no room and went to one of clusters and regions.
 	Folded uint64
 	most   int
+	// own are the edges that are not of clusters and regions: these take no place from the others.
+	own    int
 	sorted []Named
 }
 
@@ -65,7 +67,9 @@ func (m *Minute) Merge(o *Minute) {
 	newer := !o.End.Before(m.End)
 	m.span(o.Start, o.End)
 	m.Folded += o.Folded
-	for key, e := range o.Edges {
+	// In order, so that the same edges get a place each time.
+	for _, named := range o.Sorted() {
+		key, e := named.Key, named.Edge
 		known := m.Edges[key] != nil
 		to := m.edge(&key)
 		to.add(&e.Counts, e.Flags, &e.Latency)
@@ -91,7 +95,7 @@ func (m *Minute) edge(key *graph.Key) *Edge {
 	if e := m.Edges[*key]; e != nil {
 		return e
 	}
-	if len(m.Edges) >= m.most && !key.Overflow {
+	if m.own >= m.most && !key.Overflow {
 		m.Folded++
 		return m.edge(&graph.Key{
 			Caller:   graph.Caller{Cluster: key.Caller.Cluster, Region: key.Caller.Region},
@@ -99,11 +103,14 @@ func (m *Minute) edge(key *graph.Key) *Edge {
 			Protocol: key.Protocol, Overflow: true,
 		})
 	}
-	if len(m.Edges) >= m.most+m.most/8+16 {
+	if key.Overflow && len(m.Edges)-m.own >= m.most/8+16 {
 		key = &graph.Key{Overflow: true}
 		if e := m.Edges[*key]; e != nil {
 			return e
 		}
+	}
+	if !key.Overflow {
+		m.own++
 	}
 	e := &Edge{}
 	m.Edges[*key] = e
@@ -180,6 +187,9 @@ func (m *Minute) DropFirst(n int) {
 	n = min(n, len(sorted))
 	for i := range sorted[:n] {
 		delete(m.Edges, sorted[i].Key)
+		if !sorted[i].Key.Overflow {
+			m.own--
+		}
 	}
 	m.sorted = sorted[n:]
 }
