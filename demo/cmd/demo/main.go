@@ -129,7 +129,11 @@ func options(ctx context.Context, binary, configs, dir string) (stack.Options, e
 		return opts, err
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo}))
-	return stack.Options{Binary: path, Envoy: envoy, Configs: configs, Dir: dir, Log: log}, nil
+	return stack.Options{
+		Binary: path, Envoy: envoy, Configs: configs, Dir: dir, Log: log,
+		// Shipped are ten minutes and two: nobody watches a demo for so long.
+		Hub: []string{"yaml:connectors::mesh_graph::failover::learn: 20s", "yaml:connectors::mesh_graph::failover::end_after: 20s"},
+	}, nil
 }
 
 func timeLimit(seconds string) (time.Duration, error) {
