@@ -86,9 +86,3 @@ func Same(a, b string) bool {
 func normal(host string) string {
 	return strings.ToLower(strings.TrimSuffix(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"), "."))
 }
-
-// IsLoopback says whether a host, without its port, is this machine and no other.
-func IsLoopback(host string) bool {
-	ip := net.ParseIP(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"))
-	return strings.EqualFold(host, "localhost") || (ip != nil && ip.IsLoopback())
-}

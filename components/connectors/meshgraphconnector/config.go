@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"strconv"
-	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -20,6 +19,7 @@ import (
 	"github.com/otelcol-mesh/otelcol-mesh/components/connectors/meshgraphconnector/internal/window"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/graph"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/graph/failover"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/loopback"
 )
 
 // Config is the configuration of the mesh_graph connector.
@@ -249,15 +249,9 @@ func (c *AdminConfig) validate() error {
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return fmt.Errorf("'admin::endpoint' %q has no port number: write one such as %s", c.Endpoint, defaultAdmin)
 	}
-	if !loopback(host) {
+	if !loopback.IsHost(host) {
 		return fmt.Errorf("'admin::endpoint' %q is reachable from other machines: the port asks nobody who they are and tells who calls whom, "+
 			"so write 127.0.0.1, [::1] or localhost, and reach it with 'kubectl port-forward'", c.Endpoint)
 	}
 	return nil
-}
-
-// loopback says whether the host can be reached from this machine alone.
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return strings.EqualFold(host, "localhost") || (ip != nil && ip.IsLoopback())
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/azureauthextension/credential"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/azuredomain"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/loopback"
 )
 
 // Config is the configuration of the azure_auth extension. Exactly one method must be there.
@@ -288,7 +289,7 @@ func (c *Config) CheckURL(u *url.URL) error {
 		return &RefusedError{Host: host, Refusal: refusedDomain, message: fmt.Sprintf("%q is no ingestion endpoint of Azure's %s cloud, so it gets no Entra ID "+
 			"token: check the endpoint, or add the host to 'additional_domains'", host, c.Cloud)}
 	}
-	if u.Scheme != "https" && (u.Scheme != "http" || !azuredomain.IsLoopback(host)) {
+	if u.Scheme != "https" && (u.Scheme != "http" || !loopback.IsHost(host)) {
 		return &RefusedError{Host: host, Refusal: refusedScheme, message: fmt.Sprintf("%q would get an Entra ID token over %q, which anybody on the way can read: "+
 			"write https", host, u.Scheme)}
 	}

@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/confmap"
 
+	"github.com/otelcol-mesh/otelcol-mesh/internal/loopback"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/source/kube"
 )
 
@@ -285,15 +286,9 @@ func (c *AdminConfig) validate() error {
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return fmt.Errorf("'admin::endpoint' %q has no port number: write one such as 127.0.0.1:13134", c.Endpoint)
 	}
-	if !loopback(host) {
+	if !loopback.IsHost(host) {
 		return fmt.Errorf("'admin::endpoint' %q is reachable from other machines: the port asks nobody who they are and tells every "+
 			"pod's name and address, so write 127.0.0.1, [::1] or localhost, and reach it with 'kubectl port-forward'", c.Endpoint)
 	}
 	return nil
-}
-
-// loopback says whether the host can be reached from this machine alone.
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || (ip != nil && ip.IsLoopback())
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/meshtopologyextension/internal/findings"
 	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/meshtopologyextension/internal/metadata"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/inventorylog"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/loopback"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/source/inventory"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/source/kube"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/topology"
@@ -221,7 +222,7 @@ func (m *meshTopology) listen() error {
 		return fmt.Errorf("cannot listen on 'admin::endpoint': %w", err)
 	}
 	// The name localhost could be made to lead elsewhere.
-	if host, _, err := net.SplitHostPort(listener.Addr().String()); err != nil || !loopback(host) {
+	if host, _, err := net.SplitHostPort(listener.Addr().String()); err != nil || !loopback.IsHost(host) {
 		return errors.Join(fmt.Errorf("'admin::endpoint' %q leads to %s, which other machines can reach: write 127.0.0.1 or [::1]", endpoint, listener.Addr()),
 			listener.Close())
 	}

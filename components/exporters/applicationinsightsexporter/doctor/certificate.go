@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/otelcol-mesh/otelcol-mesh/internal/azuredomain"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/loopback"
 )
 
 // soon is how near the end of a certificate is worth a warning.
@@ -25,7 +26,7 @@ const soon = 7 * 24 * time.Hour
 // sent over this connection.
 func (c *check) encrypt(ctx context.Context, s *step) {
 	if c.target.Scheme != "https" {
-		if azuredomain.IsLoopback(c.target.Hostname()) {
+		if loopback.IsHost(c.target.Hostname()) {
 			c.skip(s, "the endpoint has http and is on this machine: nothing is encrypted, and nothing goes over a network")
 			return
 		}

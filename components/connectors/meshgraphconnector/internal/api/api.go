@@ -15,7 +15,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -24,6 +23,7 @@ import (
 	"github.com/otelcol-mesh/otelcol-mesh/components/connectors/meshgraphconnector/internal/ledger"
 	"github.com/otelcol-mesh/otelcol-mesh/components/connectors/meshgraphconnector/internal/window"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/graph"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/loopback"
 )
 
 const (
@@ -227,21 +227,21 @@ func head(w http.ResponseWriter) {
 }
 
 // admit refuses what could come from elsewhere, and what would change something elsewhere.
-func admit(r *http.Request, loopback bool) error {
+func admit(r *http.Request, local bool) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return &problem{http.StatusMethodNotAllowed, "only GET and HEAD are answered: nothing can be changed here"}
 	}
 	if len(r.URL.RawQuery) > maxQuery {
 		return &problem{http.StatusRequestURITooLong, fmt.Sprintf("the query has %d bytes: write at most %d", len(r.URL.RawQuery), maxQuery)}
 	}
-	if !loopback {
+	if !local {
 		return nil
 	}
-	if !local(r.Host) {
+	if !loopback.IsAuthority(r.Host) {
 		return &problem{http.StatusForbidden, "the Host header names another machine; ask for 127.0.0.1, [::1] or localhost"}
 	}
 	if origin := r.Header.Get("Origin"); origin != "" {
-		if u, err := url.Parse(origin); err != nil || !local(u.Host) {
+		if u, err := url.Parse(origin); err != nil || !loopback.IsAuthority(u.Host) {
 			return &problem{http.StatusForbidden, "the Origin header names another machine: no page from elsewhere may ask here"}
 		}
 	}
@@ -249,14 +249,4 @@ func admit(r *http.Request, loopback bool) error {
 		return &problem{http.StatusForbidden, "the Sec-Fetch-Site header says that a page of another origin asks: none may"}
 	}
 	return nil
-}
-
-// local says whether a host, with or without a port, is the loopback.
-func local(host string) bool {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
-	ip := net.ParseIP(host)
-	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }

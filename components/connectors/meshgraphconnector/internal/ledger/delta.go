@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
+	"github.com/otelcol-mesh/otelcol-mesh/components/connectors/meshgraphconnector/internal/wire"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/graph/price"
 )
 
@@ -226,31 +227,31 @@ func (d *Delta) Encode() []byte {
 
 // DecodeDelta reads what [Delta.Encode] wrote. The error is [ErrState].
 func DecodeDelta(b []byte) (*Delta, error) {
-	r := reader{b: b}
-	if string(r.take(3)) != string([]byte{'c', 'd', deltaVersion}) {
+	r := wire.Reader{B: b}
+	if string(r.Take(3)) != string([]byte{'c', 'd', deltaVersion}) {
 		return nil, ErrState
 	}
 	d := &Delta{}
-	for n := r.uvarint(); n > 0 && !r.bad; n-- {
+	for n := r.Uvarint(); n > 0 && !r.Bad; n-- {
 		var t [10]string
 		for i := range t {
-			t[i] = r.text()
+			t[i] = string(r.Bytes())
 		}
 		k := rowKey{
 			t[0], t[1], t[2], t[3], t[4], t[5], 0, price.Path(t[6]), price.Unpriced(t[7]), t[8], t[9],
 		}
-		if direction := r.take(1); len(direction) == 1 {
+		if direction := r.Take(1); len(direction) == 1 {
 			k.direction = Direction(direction[0])
 		}
-		v := sum{bytes: r.uvarint()}
-		hi := r.uvarint()
-		v.amount = price.AmountOfBits(hi, r.uvarint())
-		if r.bad || k.direction >= directionCount {
+		v := sum{bytes: r.Uvarint()}
+		hi := r.Uvarint()
+		v.amount = price.AmountOfBits(hi, r.Uvarint())
+		if r.Bad || k.direction >= directionCount {
 			return nil, ErrState
 		}
 		d.add(k, v)
 	}
-	if r.bad || len(r.b) > 0 {
+	if r.Bad || len(r.B) > 0 {
 		return nil, ErrState
 	}
 	return d, nil

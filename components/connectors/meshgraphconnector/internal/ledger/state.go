@@ -7,6 +7,8 @@ import (
 	"encoding/binary"
 	"slices"
 	"time"
+
+	"github.com/otelcol-mesh/otelcol-mesh/components/connectors/meshgraphconnector/internal/wire"
 )
 
 const stateVersion = 1
@@ -57,12 +59,12 @@ func (l *Ledger) Encode() []byte {
 // Restore puts an empty ledger in the place of the one that [Ledger.Encode] wrote. With an error, [ErrState], it stays empty.
 func (l *Ledger) Restore(b []byte) error {
 	fresh := &Ledger{config: l.config, teams: l.teams, prices: l.prices, about: l.about, problem: l.problem, flows: map[flowKey]*flow{}}
-	r := reader{b: b}
-	if string(r.take(3)) != string([]byte{'c', 'l', stateVersion}) {
+	r := wire.Reader{B: b}
+	if string(r.Take(3)) != string([]byte{'c', 'l', stateVersion}) {
 		return ErrState
 	}
-	pending, err := DecodeDelta(r.take(r.uvarint()))
-	if err != nil || r.bad {
+	pending, err := DecodeDelta(r.Take(r.Uvarint()))
+	if err != nil || r.Bad {
 		return ErrState
 	}
 	fresh.pending = *pending
@@ -76,20 +78,20 @@ func (l *Ledger) Restore(b []byte) error {
 	return nil
 }
 
-func (l *Ledger) restoreFlows(r *reader) ([]*flow, bool) {
+func (l *Ledger) restoreFlows(r *wire.Reader) ([]*flow, bool) {
 	var flows []*flow
-	for n := r.uvarint(); n > 0 && !r.bad; n-- {
+	for n := r.Uvarint(); n > 0 && !r.Bad; n-- {
 		var t [5]string
 		for i := range t {
-			t[i] = r.text()
+			t[i] = string(r.Bytes())
 		}
 		k := flowKey{
 			sourceRegion: t[0], sourceNamespace: t[1], destinationRegion: t[2], destinationNamespace: t[3], destinationService: t[4],
 		}
-		if mark := r.take(1); len(mark) == 1 {
+		if mark := r.Take(1); len(mark) == 1 {
 			k.outside, k.told, k.overflow = mark[0]&1 != 0, mark[0]&2 != 0, mark[0]&4 != 0
 		}
-		if r.bad || l.flows[k] != nil {
+		if r.Bad || l.flows[k] != nil {
 			return nil, false
 		}
 		if k.overflow {
@@ -97,18 +99,18 @@ func (l *Ledger) restoreFlows(r *reader) ([]*flow, bool) {
 		}
 		flows = append(flows, l.insert(&k))
 	}
-	return flows, !r.bad
+	return flows, !r.Bad
 }
 
 // restoreMinutes reads the minutes. Each entry takes bytes of the state, so a hostile count ends with it.
-func (l *Ledger) restoreMinutes(r *reader, flows []*flow) bool {
-	l.start, l.covered = r.varint(), time.Duration(r.varint())
-	if nanos := r.varint(); l.start != 0 {
+func (l *Ledger) restoreMinutes(r *wire.Reader, flows []*flow) bool {
+	l.start, l.covered = r.Varint(), time.Duration(r.Varint())
+	if nanos := r.Varint(); l.start != 0 {
 		l.end = time.Unix(0, nanos)
 	}
 	before := int64(-1 << 62)
-	for n := r.uvarint(); n > 0 && !r.bad; n-- {
-		m := minute{start: r.varint(), covered: time.Duration(r.varint())}
+	for n := r.Uvarint(); n > 0 && !r.Bad; n-- {
+		m := minute{start: r.Varint(), covered: time.Duration(r.Varint())}
 		entries, ok := readEntries(r, flows)
 		if !ok || m.start <= before || m.start >= l.start || m.covered < 0 {
 			return false
@@ -122,7 +124,7 @@ func (l *Ledger) restoreMinutes(r *reader, flows []*flow) bool {
 		l.minutes = append(l.minutes, m)
 	}
 	entries, ok := readEntries(r, flows)
-	if !ok || len(r.b) > 0 || l.covered < 0 {
+	if !ok || len(r.B) > 0 || l.covered < 0 {
 		return false
 	}
 	for i := range entries {
@@ -134,22 +136,22 @@ func (l *Ledger) restoreMinutes(r *reader, flows []*flow) bool {
 	return !slices.ContainsFunc(flows, func(f *flow) bool { return f.minutes == 0 && !f.touched })
 }
 
-func readEntries(r *reader, flows []*flow) ([]entry, bool) {
+func readEntries(r *wire.Reader, flows []*flow) ([]entry, bool) {
 	var entries []entry
 	seen := map[uint64]bool{}
-	for n := r.uvarint(); n > 0 && !r.bad; n-- {
-		i := r.uvarint()
+	for n := r.Uvarint(); n > 0 && !r.Bad; n-- {
+		i := r.Uvarint()
 		var t traffic
 		for d := range t {
-			t[d] = zoned{r.uvarint(), r.uvarint(), r.uvarint()}
+			t[d] = zoned{r.Uvarint(), r.Uvarint(), r.Uvarint()}
 		}
-		if r.bad || i >= uint64(len(flows)) || seen[i] {
+		if r.Bad || i >= uint64(len(flows)) || seen[i] {
 			return nil, false
 		}
 		seen[i] = true
 		entries = append(entries, entry{flow: flows[i], traffic: t})
 	}
-	return entries, !r.bad
+	return entries, !r.Bad
 }
 
 func appendTraffic(b []byte, t *traffic) []byte {
@@ -182,41 +184,3 @@ func bit(set bool, value byte) byte {
 func appendText(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
-
-// reader reads a state. bad stays true once something was missing.
-type reader struct {
-	b   []byte
-	bad bool
-}
-
-func (r *reader) uvarint() uint64 {
-	v, n := binary.Uvarint(r.b)
-	if n <= 0 {
-		r.bad, r.b = true, nil
-		return 0
-	}
-	r.b = r.b[n:]
-	return v
-}
-
-func (r *reader) varint() int64 {
-	v, n := binary.Varint(r.b)
-	if n <= 0 {
-		r.bad, r.b = true, nil
-		return 0
-	}
-	r.b = r.b[n:]
-	return v
-}
-
-func (r *reader) take(n uint64) []byte {
-	if n > uint64(len(r.b)) {
-		r.bad, r.b = true, nil
-		return nil
-	}
-	v := r.b[:n]
-	r.b = r.b[n:]
-	return v
-}
-
-func (r *reader) text() string { return string(r.take(r.uvarint())) }

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"math"
 
+	"github.com/otelcol-mesh/otelcol-mesh/components/connectors/meshgraphconnector/internal/wire"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/graph/exphist"
 )
 
@@ -52,23 +53,23 @@ func appendFloat(b []byte, f float64) []byte {
 // readHistogram reads what appendHistogram wrote, into a buffer for the buckets that is used again. ok is false for
 // anything else.
 func readHistogram(b []byte, buffer []uint64) (p exphist.Points, used []uint64, ok bool) {
-	r := reader{b: b}
-	p.Zero = r.uvarint()
+	r := wire.Reader{B: b}
+	p.Zero = r.Uvarint()
 	if p.Zero > 0 {
-		p.ZeroThreshold = r.float()
+		p.ZeroThreshold = r.Float()
 	}
-	p.Min, p.Max = r.float(), r.float()
+	p.Min, p.Max = r.Float(), r.Float()
 	p.HasExtremes = p.Min <= p.Max
-	coarse, offset, size := r.varint(), r.varint(), r.uvarint()
-	if r.bad || coarse < -10 || coarse > exphist.MaxScale || offset < math.MinInt32 || offset > math.MaxInt32 || size > exphist.MaxBuckets {
+	coarse, offset, size := r.Varint(), r.Varint(), r.Uvarint()
+	if r.Bad || coarse < -10 || coarse > exphist.MaxScale || offset < math.MinInt32 || offset > math.MaxInt32 || size > exphist.MaxBuckets {
 		return p, buffer, false
 	}
 	p.Scale, p.Offset = int32(coarse), int32(offset)
 	counts := buffer[:0]
-	for uint64(len(counts)) < size && !r.bad {
-		n, run := r.uvarint(), uint64(1)
+	for uint64(len(counts)) < size && !r.Bad {
+		n, run := r.Uvarint(), uint64(1)
 		if n == 0 {
-			run = r.uvarint()
+			run = r.Uvarint()
 		}
 		if run == 0 || run > size-uint64(len(counts)) {
 			return p, buffer, false
@@ -78,52 +79,5 @@ func readHistogram(b []byte, buffer []uint64) (p exphist.Points, used []uint64, 
 		}
 	}
 	p.Counts = counts
-	return p, counts, !r.bad && len(r.b) == 0
-}
-
-// reader reads varints, texts and floats. bad stays true once something was missing.
-type reader struct {
-	b   []byte
-	bad bool
-}
-
-func (r *reader) uvarint() uint64 {
-	v, n := binary.Uvarint(r.b)
-	if n <= 0 {
-		r.bad, r.b = true, nil
-		return 0
-	}
-	r.b = r.b[n:]
-	return v
-}
-
-func (r *reader) varint() int64 {
-	v, n := binary.Varint(r.b)
-	if n <= 0 {
-		r.bad, r.b = true, nil
-		return 0
-	}
-	r.b = r.b[n:]
-	return v
-}
-
-func (r *reader) float() float64 {
-	if len(r.b) < 8 {
-		r.bad, r.b = true, nil
-		return 0
-	}
-	v := math.Float64frombits(binary.LittleEndian.Uint64(r.b))
-	r.b = r.b[8:]
-	return v
-}
-
-func (r *reader) bytes() []byte {
-	n := r.uvarint()
-	if n > uint64(len(r.b)) {
-		r.bad, r.b = true, nil
-		return nil
-	}
-	v := r.b[:n]
-	r.b = r.b[n:]
-	return v
+	return p, counts, !r.Bad && len(r.B) == 0
 }

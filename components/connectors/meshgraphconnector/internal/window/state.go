@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/otelcol-mesh/otelcol-mesh/components/connectors/meshgraphconnector/internal/wire"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/graph/exphist"
 )
 
@@ -64,19 +65,19 @@ func (s *Store) Restore(b []byte) error {
 	if err != nil {
 		return err
 	}
-	r := reader{b: b}
+	r := wire.Reader{B: b}
 	if len(b) < 3 || string(b[:3]) != string([]byte{'w', 'n', stateVersion}) {
 		return errState
 	}
-	r.b = b[3:]
-	end, minutes := r.varint(), r.uvarint()
+	r.B = b[3:]
+	end, minutes := r.Varint(), r.Uvarint()
 	keys := fresh.restoreKeys(&r)
-	for i := uint64(0); i < minutes && !r.bad; i++ {
+	for i := uint64(0); i < minutes && !r.Bad; i++ {
 		if !fresh.restoreMinute(&r, keys) {
 			return errState
 		}
 	}
-	if r.bad || len(r.b) > 0 {
+	if r.Bad || len(r.B) > 0 {
 		return errState
 	}
 	for _, x := range keys {
@@ -95,16 +96,16 @@ func (s *Store) Restore(b []byte) error {
 }
 
 // restoreKeys reads the keys. Those beyond the ceiling, which may be lower now, are nil. A key that is there twice is bad.
-func (s *Store) restoreKeys(r *reader) []*series {
+func (s *Store) restoreKeys(r *wire.Reader) []*series {
 	var keys []*series
 	seen := map[Key]bool{}
-	for n := r.uvarint(); n > 0 && !r.bad; n-- {
+	for n := r.Uvarint(); n > 0 && !r.Bad; n-- {
 		var k Key
 		for _, text := range k.texts() {
-			*text = string(r.bytes())
+			*text = string(r.Bytes())
 		}
 		if seen[k] {
-			r.bad = true
+			r.Bad = true
 			return nil
 		}
 		seen[k] = true
@@ -114,16 +115,16 @@ func (s *Store) restoreKeys(r *reader) []*series {
 }
 
 // restoreMinute reads a minute as if it had just been added.
-func (s *Store) restoreMinute(r *reader, keys []*series) bool {
-	start, covered := r.varint(), time.Duration(r.varint())
-	missed, nameless, n := r.uvarint(), r.uvarint(), r.uvarint()
+func (s *Store) restoreMinute(r *wire.Reader, keys []*series) bool {
+	start, covered := r.Varint(), time.Duration(r.Varint())
+	missed, nameless, n := r.Uvarint(), r.Uvarint(), r.Uvarint()
 	first := start
 	if len(s.minutes) > 0 {
 		first = s.minutes[0].start
 	} else if s.now.start != 0 {
 		first = s.now.start
 	}
-	if r.bad || start <= s.now.start || start > 1<<40 || start%60 != 0 || start-first > Minutes*60 || covered < 0 {
+	if r.Bad || start <= s.now.start || start > 1<<40 || start%60 != 0 || start-first > Minutes*60 || covered < 0 {
 		return false
 	}
 	s.begin(start)
@@ -132,19 +133,19 @@ func (s *Store) restoreMinute(r *reader, keys []*series) bool {
 		s.now.missed.all(missed)
 	}
 	before := int64(-1)
-	for ; n > 0 && !r.bad; n-- {
-		i := r.uvarint()
+	for ; n > 0 && !r.Bad; n-- {
+		i := r.Uvarint()
 		if i >= uint64(len(keys)) || int64(i) <= before {
 			return false
 		}
 		before = int64(i)
 		var c Counts
 		for _, to := range c.fields() {
-			*to = r.uvarint()
+			*to = r.Uvarint()
 		}
 		var latency [sideCount]*exphist.Histogram
 		for side := range latency {
-			if b := r.bytes(); len(b) > 0 {
+			if b := r.Bytes(); len(b) > 0 {
 				p, _, ok := readHistogram(b, nil)
 				if !ok {
 					return false
@@ -165,7 +166,7 @@ func (s *Store) restoreMinute(r *reader, keys []*series) bool {
 		x.counts.add(&c)
 		x.latency = latency
 	}
-	return !r.bad
+	return !r.Bad
 }
 
 // all marks every service.

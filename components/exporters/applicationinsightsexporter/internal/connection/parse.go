@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/otelcol-mesh/otelcol-mesh/internal/azuredomain"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/loopback"
 )
 
 // Options are what a parser may let pass.
@@ -221,7 +222,7 @@ func endpoint(name, value string, o Options) (string, error) {
 	switch strings.ToLower(u.Scheme) {
 	case "https":
 	case "http":
-		if !o.AllowPlainHTTP && !azuredomain.IsLoopback(u.Hostname()) {
+		if !o.AllowPlainHTTP && !loopback.IsHost(u.Hostname()) {
 			return "", fmt.Errorf("%s of the connection string uses http, which shows the key and all items to the network: write https; "+
 				"http may go to 127.0.0.1, [::1] and localhost alone", name)
 		}

@@ -13,12 +13,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/meshtopologyextension/internal/findings"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/loopback"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/topology"
 )
 
@@ -187,12 +186,7 @@ func admit(r *http.Request) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return &problem{http.StatusMethodNotAllowed, "only GET and HEAD are answered: nothing can be changed here"}
 	}
-	host := r.Host
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
-	if ip := net.ParseIP(host); !strings.EqualFold(host, "localhost") && (ip == nil || !ip.IsLoopback()) {
+	if !loopback.IsAuthority(r.Host) {
 		return &problem{http.StatusForbidden, "the Host header names another machine; ask for 127.0.0.1, [::1] or localhost"}
 	}
 	return nil
