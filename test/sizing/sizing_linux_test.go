@@ -70,15 +70,15 @@ type stage struct {
 	toRouter, toHubs, toInsights []*relay
 	// next is the first request of each signal that was not sent, so that counters rise.
 	next map[string]int
-	// quiet is how long nothing arrives when everything has.
-	quiet time.Duration
+	// interval is how often the agents hand over what metric points added up to.
+	interval time.Duration
 }
 
 const noScrapes = "yaml:receivers: {prometheus: {config: {scrape_configs: [{job_name: none, static_configs: []}]}}}"
 
-func newStage(t *testing.T) *stage {
+func newStage(t *testing.T, interval time.Duration) *stage {
 	t.Helper()
-	s := &stage{t: t, samples: newSamples(t), agents: map[string]*collector{}, next: map[string]int{}}
+	s := &stage{t: t, samples: newSamples(t), agents: map[string]*collector{}, next: map[string]int{}, interval: interval}
 	server, err := ingestiontest.Listen("127.12.3.2:8080", ingestiontest.Config{Light: true, MaxRequests: 1})
 	require.NoError(t, err)
 	s.endpoint = server
@@ -120,7 +120,7 @@ func newStage(t *testing.T) *stage {
 		own := certificate(t, root, "spiffe://otelcol-mesh/cluster/"+cluster+"/agent")
 		s.agents[cluster] = start(t, "agent-"+cluster, fmt.Sprintf("127.12.3.%d", 40+i),
 			[]string{"config/agent.yaml", "examples/static-topology.yaml", noScrapes},
-			append(tlsOf("MESH_HUB_", own, client3...), "MESH_CLUSTER="+cluster, "MESH_HUB_ENDPOINT=127.12.3.10:14317", "GOMEMLIMIT=320MiB")...)
+			append(tlsOf("MESH_HUB_", own, client3...), "MESH_CLUSTER="+cluster, "MESH_METRICS_INTERVAL="+interval.String(), "MESH_HUB_ENDPOINT=127.12.3.10:14317", "GOMEMLIMIT=320MiB")...)
 	}
 	return s
 }
@@ -179,14 +179,15 @@ func (s *stage) export(ctx context.Context, conn *grpc.ClientConn, signal, clust
 	return err
 }
 
-// settle waits until nothing has arrived at the endpoint for a while.
-func (s *stage) settle() {
-	last, since := uint64(0), time.Now()
+// settle waits until the endpoint has more than so many items, and then until nothing has arrived for longer than the
+// agents keep anything.
+func (s *stage) settle(more uint64) {
+	last, since := more, time.Now()
 	require.Eventually(s.t, func() bool {
 		if now := s.endpoint.Summary().Accepted; now != last {
 			last, since = now, time.Now()
 		}
-		return time.Since(since) > s.quiet
+		return last > more && time.Since(since) > s.interval+2*time.Second
 	}, 5*time.Minute, 200*time.Millisecond)
 }
 
@@ -200,27 +201,27 @@ func sum(relays []*relay) (n int64) {
 // TestSizing prints the table of docs/sizing.md. OTELCOL_MESH_SIZING is how long each signal is measured, and
 // OTELCOL_MESH_SIZING_RATE how many items a second are sent. Without the former it only shows that the measuring works.
 func TestSizing(t *testing.T) {
-	d, rate, quiet := 2*time.Second, 2000, 2*time.Second
+	d, rate, interval, long := 2*time.Second, 2000, time.Second, false
 	if text := os.Getenv("OTELCOL_MESH_SIZING"); text != "" {
 		var err error
 		d, err = time.ParseDuration(text)
 		require.NoError(t, err)
-		quiet = 8 * time.Second
+		// A quarter of the shipped one, so that what is measured has several hand-overs.
+		interval, long = 15*time.Second, true
 	}
 	if text := os.Getenv("OTELCOL_MESH_SIZING_RATE"); text != "" {
 		var err error
 		rate, err = strconv.Atoi(text)
 		require.NoError(t, err)
 	}
-	s := newStage(t)
-	s.quiet = quiet
+	s := newStage(t, interval)
 	all := append([]*collector{s.agents[west], s.agents[north], s.router}, s.hubs...)
 	s.warmUp()
 	idle := s.idle(all, min(d, 10*time.Second))
 	for _, signal := range []string{"spans", "log records", "metric points"} {
 		s.measure(signal, rate, d, all, idle)
 	}
-	if quiet > 2*time.Second {
+	if long {
 		s.outage(rate, d)
 	}
 }
@@ -260,7 +261,7 @@ func (s *stage) measure(signal string, rate int, d time.Duration, all []*collect
 	})
 	items := s.send(signal, rate, d)
 	took := time.Since(began)
-	s.settle()
+	s.settle(arrived)
 	stop()
 	watching.Wait()
 	elapsed := time.Since(began).Seconds()
@@ -283,13 +284,15 @@ func (s *stage) outage(rate int, d time.Duration) {
 	t := s.t
 	for _, signal := range []string{"spans", "log records", "metric points"} {
 		require.NoError(t, s.endpoint.Fault(ingestiontest.Fault{Kind: ingestiontest.FaultStatus, Status: 503, Times: ingestiontest.Forever}))
+		arrived := s.endpoint.Summary().Accepted
 		s.waits(signal, "hub", rate, d, s.hubs)
 		s.endpoint.ClearFaults()
-		s.settle()
+		s.settle(arrived)
 		require.NoError(t, s.router.process.Hold())
+		arrived = s.endpoint.Summary().Accepted
 		s.waits(signal, "agent", rate, d, []*collector{s.agents[west], s.agents[north]})
 		s.router.process.Release()
-		s.settle()
+		s.settle(arrived)
 	}
 }
 
@@ -299,7 +302,7 @@ func (s *stage) waits(signal, role string, rate int, d time.Duration, where []*c
 		before += c.disk()
 	}
 	items := s.send(signal, rate, d)
-	<-time.After(3 * time.Second)
+	<-time.After(s.interval + 3*time.Second)
 	queued := 0.0
 	for _, c := range where {
 		after += c.disk()
