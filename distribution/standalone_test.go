@@ -49,9 +49,8 @@ func TestStandaloneResolvesARecordedSpan(t *testing.T) {
 	eventually(t, stderr, func() bool { return post(t, "http://"+standaloneHost+":4318/v1/traces", span) })
 	var line string
 	eventually(t, stderr, func() bool {
-		raw, err := os.ReadFile(output)
-		line = string(raw)
-		return err == nil && strings.Contains(line, "resourceSpans")
+		line = whole(output)
+		return strings.Contains(line, "resourceSpans")
 	})
 	for key, value := range map[string]string{
 		"k8s.cluster.name": "aks-westeurope", "cloud.region": "westeurope", "http.request.method": "GET",
@@ -60,6 +59,15 @@ func TestStandaloneResolvesARecordedSpan(t *testing.T) {
 	} {
 		assert.Contains(t, line, `{"key":"`+key+`","value":{"stringValue":"`+value+`"}}`)
 	}
+}
+
+// whole returns the lines of a file that are written to their ends; none if it cannot be read yet.
+func whole(file string) string {
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return ""
+	}
+	return string(raw[:bytes.LastIndexByte(raw, '\n')+1])
 }
 
 func post(t *testing.T, url string, body []byte) bool {

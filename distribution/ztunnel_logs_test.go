@@ -47,9 +47,8 @@ func TestZtunnelLogsExample(t *testing.T) {
 		"MESH_TOPOLOGY_FILE="+filepath.Join(dir, "topology.yaml"), "MESH_LOG_FILES="+filepath.Join(dir, "pods", "*", "istio-proxy", "*.log"))
 	var said string
 	eventually(t, stderr, func() bool {
-		raw, err := os.ReadFile(output)
-		said = string(raw)
-		return err == nil && strings.Contains(said, "resourceLogs")
+		said = whole(output)
+		return strings.Contains(said, "resourceLogs")
 	})
 	for key, value := range map[string]string{
 		"k8s.pod.name": "ztunnel-x2x9p", "mesh.source.cluster": "aks-westeurope", "mesh.source.workload": "shell", "mesh.source.zone": "westeurope-1",

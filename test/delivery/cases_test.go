@@ -26,7 +26,7 @@ type faultCase struct {
 	// endpoint changes the endpoint for good, arrange the world before the exporter starts.
 	endpoint func(*ingestiontest.Config)
 	arrange  func(w *world)
-	// hangs gives the exporters a short timeout.
+	// hangs gives upstream a short timeout.
 	hangs bool
 	// tls begins with an expired certificate, foreign adds an endpoint at another address.
 	tls, foreign bool
@@ -144,7 +144,7 @@ func connectionCases() []faultCase {
 		{name: "hang after storing", hangs: true, script: []fault{{Kind: ingestiontest.FaultHang, Store: true}}, duplicates: 60},
 		{name: "answer without an end", hangs: true, script: []fault{{Kind: ingestiontest.FaultHang, Store: true, Drip: 10 * time.Millisecond}}, duplicates: 60},
 		{name: "slow answer", script: []fault{{Kind: ingestiontest.FaultSlow, Drip: 2 * time.Millisecond, Times: 2}}},
-		{name: "answer slower than the timeout", hangs: true, script: []fault{{Kind: ingestiontest.FaultSlow, Drip: 200 * time.Millisecond}}, duplicates: 60},
+		{name: "answer slower than the timeout", hangs: true, script: []fault{{Kind: ingestiontest.FaultSlow, Drip: time.Second}}, duplicates: 60},
 		{name: "delay", script: []fault{{Kind: ingestiontest.FaultDelay, Delay: 300 * time.Millisecond, Times: 2}}},
 		{name: "reset before storing", script: []fault{{Kind: ingestiontest.FaultClose, Times: 2}}},
 		{name: "reset after storing", script: []fault{{Kind: ingestiontest.FaultClose, Store: true}}, duplicates: 60},

@@ -85,7 +85,7 @@ func TestFaults(t *testing.T) {
 			}
 			t.Run(c.name+"/upstream", func(t *testing.T) {
 				t.Parallel()
-				w := newWorld(t, c, i, 2)
+				w := newWorld(t, c, i, upstreamSide)
 				outcomes.set(c, upstream, w.runUpstream(c, w.spec(c, upstream, told), shared))
 			})
 		}
@@ -118,22 +118,31 @@ func outageOver(w *world) bool {
 	return time.Since(seen[0].Received) >= 105*time.Second
 }
 
-// runOurs runs our exporter in this process and holds it to its promise.
-func (w *world) runOurs(c *faultCase, s spec) outcome {
-	t := w.t
+// limited bounds one wait, and not a case: how long all of it takes depends on what else the machine does.
+func (w *world) limited(c *faultCase, do func(ctx context.Context) error) error {
 	limit := within
 	if long, err := time.ParseDuration(os.Getenv("OTELCOL_MESH_DELIVERY_OUTAGE")); err == nil && c.outage {
 		limit += long
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	ctx, cancel := context.WithTimeout(w.t.Context(), limit)
 	defer cancel()
+	return do(ctx)
+}
+
+// runOurs runs our exporter in this process and holds it to its promise.
+func (w *world) runOurs(c *faultCase, s spec) outcome {
+	t := w.t
+	limited := func(do func(ctx context.Context) error) error { return w.limited(c, do) }
+	come := func(what func() bool) error {
+		return limited(func(ctx context.Context) error { return until(ctx, what) })
+	}
 	w.patient = true
 	counters := map[string]int64{}
-	run, err := startSession(ctx, s)
+	run, err := startSession(t.Context(), s)
 	require.NoError(t, err)
 	// tally is what all runs so far counted, with the one that goes on.
 	tally := func() map[string]int64 {
-		sum, err := run.counters(ctx)
+		sum, err := run.counters(t.Context())
 		require.NoError(t, err)
 		for name, n := range counters {
 			sum[name] += n
@@ -141,16 +150,16 @@ func (w *world) runOurs(c *faultCase, s spec) outcome {
 		return sum
 	}
 	end := func() {
-		require.NoError(t, run.stop(ctx))
+		require.NoError(t, limited(run.stop))
 		counters = tally()
 	}
 	sent := make(chan error, 1)
-	go func() { sent <- run.send(ctx) }()
+	go func() { sent <- limited(run.send) }()
 	if !c.gated {
 		require.NoError(t, <-sent)
 	}
 	if c.sick != nil {
-		require.NoError(t, until(ctx, func() bool { return c.sick(w) }), "the fault was not met")
+		require.NoError(t, come(func() bool { return c.sick(w) }), "the fault was not met")
 	}
 	if c.gated {
 		w.writeFile(s.Gate, "")
@@ -160,7 +169,7 @@ func (w *world) runOurs(c *faultCase, s spec) outcome {
 		end()
 		c.heal(w)
 		s.Items = 0
-		run, err = startSession(ctx, s)
+		run, err = startSession(t.Context(), s)
 		require.NoError(t, err)
 	} else if c.heal != nil {
 		c.heal(w)
@@ -174,7 +183,7 @@ func (w *world) runOurs(c *faultCase, s spec) outcome {
 		known := now["items_accepted"] + now["items_sampled_out"] + now["items_dead_lettered"] + now["items_lost"]
 		return int(known) >= c.items()
 	}
-	if err := until(ctx, done); err != nil {
+	if err := come(done); err != nil {
 		t.Errorf("items are missing: %+v\ncounters: %v", w.server.Ledger(s.Signal), tally())
 	}
 	end()

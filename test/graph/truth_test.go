@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -75,7 +74,7 @@ type hub struct {
 
 func newHub(t *testing.T, s *stack.Stack) *hub {
 	h := &hub{url: "http://" + s.Host("hub") + ":13135/api/v1/graph"}
-	h.client = http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	h.client = http.Client{Timeout: within, Transport: &http.Transport{DisableKeepAlives: true}}
 	t.Cleanup(h.client.CloseIdleConnections)
 	return h
 }

@@ -58,7 +58,7 @@ func TestHub(t *testing.T) {
 
 	began := time.Now()
 	peak = r.peak(func() {
-		sent := unfinished(t, target, tracesMethod, 8, 4, 16<<10, 32*mib, 32*mib-1)
+		sent := unfinished(t, target, tracesMethod, 8, 4, 16<<10, 32*mib, 32*mib-1, patience)
 		t.Logf("%d MiB of unfinished requests in %v", sent/mib, time.Since(began).Round(time.Millisecond))
 	})
 	t.Logf("memory %d MiB at the peak; refused %v", peak/mib, r.metric(refusedMetric, "reason"))

@@ -106,7 +106,7 @@ func (r *role) get(port, path string, use func(line string)) error {
 
 // metric returns a metric of the collector's own by the value of one of its labels, summed over the others.
 func (r *role) metric(name, label string) map[string]int64 {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	samples, err := collectortest.Samples(ctx, r.host, name)
 	assert.NoError(r.t, err)

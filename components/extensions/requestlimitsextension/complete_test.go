@@ -79,7 +79,7 @@ func TestStoppedCallsAreNotDecoded(t *testing.T) {
 	require.Zero(t, f.turns.reading())
 }
 
-// TestCallsThatGiveUpWaitingAreCounted has a sender with a deadline, as all have, that is over before its turn comes.
+// TestCallsThatGiveUpWaitingAreCounted has a sender that gives up, as all do at their deadline, before its turn comes.
 func TestCallsThatGiveUpWaitingAreCounted(t *testing.T) {
 	f := newFixture(t, func(c *Config) {
 		slowly(c)
@@ -87,11 +87,18 @@ func TestCallsThatGiveUpWaitingAreCounted(t *testing.T) {
 	}, nil, nil)
 	own, ok := f.turns.take(t.Context(), "127.0.0.8", func() {})
 	require.True(t, ok)
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-	defer cancel()
-	err := send(ctx, f.dial(t, "127.0.0.7"), tracesMethod, honest(t, 3))
-	// Whichever side notices first.
-	require.Contains(t, []codes.Code{codes.DeadlineExceeded, codes.Canceled}, status.Code(err), "%v", err)
+	ctx, giveUp := context.WithCancel(t.Context())
+	defer giveUp()
+	conn, body, ended := f.dial(t, "127.0.0.7"), honest(t, 3), make(chan error, 1)
+	go func() { ended <- send(ctx, conn, tracesMethod, body) }()
+	require.Eventually(t, func() bool {
+		f.turns.mu.Lock()
+		defer f.turns.mu.Unlock()
+		return len(f.turns.waiting) == 1
+	}, 10*time.Second, time.Millisecond)
+	giveUp()
+	err := <-ended
+	require.Equal(t, codes.Canceled, status.Code(err), "%v", err)
 	f.refusedSoon(t, map[string]int64{"reading": 1})
 	require.False(t, f.turns.done(own))
 }

@@ -30,7 +30,7 @@ func (h *hub) answersRollouts(t *testing.T, authority *pkitest.Authority) {
 	roots.AddCert(authority.Cert)
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, ServerName: analysisName(h.namespace), MinVersion: tls.VersionTLS12}}
 	defer transport.CloseIdleConnections()
-	client := &http.Client{Transport: transport, Timeout: 10 * time.Second}
+	client := &http.Client{Transport: transport, Timeout: within}
 	ask := func(service, token string) (status int, state string) {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+net.JoinHostPort(hubHost, "8443")+
 			"/api/v1/analysis?namespace=bookinfo&service="+service+"&cluster="+west+"&metric=success_rate&min_requests=1", http.NoBody)

@@ -199,7 +199,7 @@ func answers(t *testing.T, url string) bool {
 
 // get returns the body of an answer; one other than 200 is an error.
 func get(t *testing.T, url string) (string, error) {
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {

@@ -210,8 +210,9 @@ func (h *hub) slice(t *testing.T) {
 }
 
 // link is what an example needs on this machine, which resolves no name of a hub, and where the clusters are the demo mesh's.
+// Agents hand metrics over with each scrape: a minute, which is what they take otherwise, is as long as half of what a wait may last.
 func link(to, cluster string) []string {
-	return []string{"--set", "link.endpoint=" + net.JoinHostPort(to, "14317") + ",cluster.name=" + cluster}
+	return []string{"--set", "link.endpoint=" + net.JoinHostPort(to, "14317") + ",cluster.name=" + cluster + ",agent.metricsInterval=15s"}
 }
 
 // spoke runs inventory and agent of an example in a cluster, and returns the agent.

@@ -5,12 +5,10 @@ package router
 import (
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pmetric"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -132,24 +130,4 @@ func TestOnePartOfMetricsIsRefused(t *testing.T) {
 	assert.Len(t, edges, 20*19)
 	assert.NotZero(t, unknown)
 	assert.Contains(t, edges["caller-3 → called-7"], "source")
-}
-
-// TestLargeReportsAreRoutedInTime: the largest batches of an agent are routed well before an agent gives up waiting.
-func TestLargeReportsAreRoutedInTime(t *testing.T) {
-	options := grpc.MaxRecvMsgSize(128 << 20)
-	startReplica(t, "127.12.2.25", options)
-	startReplica(t, "127.12.2.26", options)
-	p := start(t, "127.12.2.24", []string{"../../../distribution/examples/router-static.yaml"}, "MESH_HUB_REPLICAS=[127.12.2.25:14317, 127.12.2.26:14317]")
-	conn := p.dial(t)
-	for _, n := range []int{30, 100, 200} {
-		for _, reporter := range []string{"source", "destination"} {
-			md := reports("west", reporter, n)
-			began := time.Now()
-			require.NoError(t, export(t, conn, md))
-			took := time.Since(began)
-			t.Logf("%d points of calls of %d workloads, %s, %d KiB: %v, %v a point", n*n, n, reporter, (&pmetric.ProtoMarshaler{}).MetricsSize(md)>>10,
-				took.Round(time.Millisecond), (took / time.Duration(n*n)).Round(time.Microsecond))
-			require.Less(t, took, 10*time.Second)
-		}
-	}
 }

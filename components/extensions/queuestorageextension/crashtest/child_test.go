@@ -92,6 +92,8 @@ type process struct {
 	// backend is up, down or flaky.
 	backend   atomic.Value
 	delivered atomic.Int64
+	// newest is the highest number of a request that was delivered.
+	newest atomic.Int64
 }
 
 func start() (p *process, err error) {
@@ -136,6 +138,13 @@ func (p *process) push(_ context.Context, td ptrace.Traces) error {
 	}
 	report("delivered %s", name)
 	p.delivered.Add(1)
+	number, err := strconv.ParseInt(name, 10, 64)
+	if err != nil {
+		return err
+	}
+	for newest := p.newest.Load(); newest < number && !p.newest.CompareAndSwap(newest, number); {
+		newest = p.newest.Load()
+	}
 	return nil
 }
 
@@ -202,36 +211,25 @@ func fullDisk() error {
 	if err != nil {
 		return err
 	}
-	refused := 0
-	number := 0
-	feed := func(n int) {
-		for range n {
-			if err := p.exporter.ConsumeTraces(context.Background(), request(number, 30000)); err == nil {
-				report("acked %d", number)
-			} else if refused++; refused == 1 {
-				report("refused %v", err)
-			}
-			number++
-		}
-	}
-	feed(1200)
+	f := &feeder{p: p}
+	f.feed(1200)
 	other := filepath.Join(os.Getenv(envDir), "other")
 	if err := fillUp(other); err != nil {
 		return err
 	}
-	feed(20)
+	f.feed(20)
 	p.backend.Store("up")
 	// On a full disk the queue goes on; it gives room only to those that it has.
-	before := int64(-1)
+	delivered := int64(-1)
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
-		if now := p.delivered.Load(); now == before {
+		if now := p.delivered.Load(); now == delivered {
 			break
 		} else {
-			before = now
+			delivered = now
 		}
 		<-time.After(time.Second)
 	}
-	report("refusals %d", refused)
+	report("refusals %d", f.refused)
 	if err := p.shutdown(); err != nil {
 		report("shutdown %v", err)
 	}
@@ -243,21 +241,62 @@ func fullDisk() error {
 		return err
 	}
 	p.backend.Store("up")
-	feed(5)
+	f.p = p
+	f.feed(5)
 	if err := errors.Join(os.Remove(other), os.Remove(other+"2")); err != nil {
 		return err
 	}
-	// Longer than an answer about the free space holds.
-	<-time.After(time.Second)
-	before = p.delivered.Load()
-	feed(10)
-	for deadline := time.Now().Add(20 * time.Second); p.delivered.Load() < before+10; {
+	return errors.Join(f.goesOn(), p.shutdown())
+}
+
+// feeder numbers requests and hands them over.
+type feeder struct {
+	p               *process
+	number, refused int
+	// why is the last refusal.
+	why error
+}
+
+func (f *feeder) feed(n int) {
+	for range n {
+		if err := f.p.exporter.ConsumeTraces(context.Background(), request(f.number, 30000)); err == nil {
+			report("acked %d", f.number)
+		} else {
+			if f.refused++; f.refused == 1 {
+				report("refused %v", err)
+			}
+			f.why = err
+		}
+		f.number++
+	}
+}
+
+// goesOn waits until requests are taken again, and until what was taken is delivered.
+func (f *feeder) goesOn() error {
+	deadline := time.Now().Add(time.Minute)
+	// An answer about the free space holds for a while; then all that comes is taken.
+	for before := f.refused; ; before = f.refused {
+		if f.feed(1); f.refused == before {
+			break
+		}
 		if time.Now().After(deadline) {
-			return errors.New("nothing is taken although there is room again")
+			return fmt.Errorf("nothing is taken although there is room again, %d delivered: %w", f.p.delivered.Load(), f.why)
 		}
 		<-time.After(10 * time.Millisecond)
 	}
-	return p.shutdown()
+	before := f.refused
+	f.feed(10)
+	if f.refused != before {
+		return fmt.Errorf("some is refused although there is room again: %w", f.why)
+	}
+	// The queue is in order: behind the last one there is nothing, but what is being sent beside it.
+	for f.p.newest.Load() < int64(f.number-1) {
+		if time.Now().After(deadline) {
+			return errors.New("what was taken is not delivered")
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+	return nil
 }
 
 // fillUp takes all the space that the disk has.
