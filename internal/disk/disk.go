@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package disk replaces and reads a file so that a crash at any moment leaves the old or the new content, whole.
+// Package disk has what components with a state need of files: [Replace] leaves the old or the new content of a file, whole, at
+// whatever moment the process ends; [Lock] keeps two of them from using one directory.
 package disk
 
 import (

@@ -8,51 +8,20 @@ import (
 	"hash/crc32"
 	"time"
 	"unique"
+
+	"github.com/otelcol-mesh/otelcol-mesh/internal/wire"
 )
 
 // reader reads a state. After an error it gives zeros.
 type reader struct {
-	b      []byte
-	failed bool
+	wire.Reader
 	// clock is that of the graph when the state was written: nothing waits since later.
 	clock uint64
 }
 
-func (r *reader) number() uint64 {
-	v, n := binary.Uvarint(r.b)
-	if n <= 0 {
-		r.failed, r.b = true, nil
-		return 0
-	}
-	r.b = r.b[n:]
-	return v
-}
-
-// upTo reads a number that must not be greater than most.
-func (r *reader) upTo(most uint64) uint64 {
-	v := r.number()
-	if v > most {
-		r.failed, r.b = true, nil
-		return 0
-	}
-	return v
-}
-
-func (r *reader) octet() byte { return r.octets(1)[0] }
-
-func (r *reader) octets(n int) []byte {
-	if n > len(r.b) {
-		r.failed, r.b = true, nil
-		return make([]byte, n)
-	}
-	out := r.b[:n]
-	r.b = r.b[n:]
-	return out
-}
-
 func (r *reader) counts(c *counts) {
 	for i := range c {
-		c[i] = r.number()
+		c[i] = r.Uvarint()
 	}
 }
 
@@ -73,20 +42,20 @@ func decode(state []byte) (edges []*edge, sequence uint64, clock int64, resume t
 }
 
 func decodeBody(body []byte) (edges []*edge, sequence uint64, clock int64, resume time.Time, err error) {
-	r, none := &reader{b: body}, time.Time{}
-	sequence = r.number()
-	r.clock = r.upTo(1 << 50)
+	r, none := &reader{Reader: wire.Reader{B: body}}, time.Time{}
+	sequence = r.Uvarint()
+	r.clock = r.UpTo(1 << 50)
 	resume = time.Unix(r.seconds(), 0)
 	// A name has at least a byte of length, an edge far more: what is announced cannot make us allocate more than is there.
-	names := make([]string, r.upTo(uint64(len(r.b))))
+	names := make([]string, r.UpTo(uint64(len(r.B))))
 	for i := range names {
-		names[i] = string(r.octets(int(r.upTo(maxStateText))))
+		names[i] = string(r.Take(r.UpTo(maxStateText)))
 	}
-	edges = make([]*edge, 0, r.upTo(uint64(len(r.b))/20))
+	edges = make([]*edge, 0, r.UpTo(uint64(len(r.B))/20))
 	seen := make(map[Key]struct{}, cap(edges))
 	for range cap(edges) {
 		e := r.edge(names)
-		if r.failed {
+		if r.Bad {
 			break
 		}
 		if _, twice := seen[e.key]; twice {
@@ -95,16 +64,16 @@ func decodeBody(body []byte) (edges []*edge, sequence uint64, clock int64, resum
 		seen[e.key] = struct{}{}
 		edges = append(edges, e)
 	}
-	if r.failed || len(r.b) != 0 {
+	if r.Bad || len(r.B) != 0 {
 		return nil, 0, 0, none, fmt.Errorf("%w: it does not end where it should", ErrState)
 	}
 	return edges, sequence, int64(r.clock), resume, nil
 }
 
 func (r *reader) name(names []string) string {
-	i := r.number()
+	i := r.Uvarint()
 	if i >= uint64(len(names)) {
-		r.failed, r.b = true, nil
+		r.Fail()
 		return ""
 	}
 	return names[i]
@@ -115,34 +84,37 @@ func (r *reader) edge(names []string) *edge {
 	for _, f := range e.key.fields() {
 		*f = r.name(names)
 	}
-	kind := r.upTo(uint64(protocolCount)<<1 - 1)
+	kind := r.UpTo(uint64(protocolCount)<<1 - 1)
 	e.key.Protocol, e.key.Overflow = Protocol(kind>>1), kind&1 == 1
 	e.key, _ = e.key.interned()
 	e.first, e.last = r.seconds(), r.seconds()
-	marks := r.octet()
+	marks := r.Octet()
 	e.rolled, e.leveled = marks&stateRolled != 0, marks&stateLeveled != 0
+	if marks&stateEarly != 0 {
+		e.early = r.early()
+	}
 	e.born, e.spokeAt = r.moment(), r.moment()
 	r.counts(&e.counted)
 	r.counts(&e.base)
 	for i := range e.never {
-		e.never[i], e.neverBefore[i] = r.number(), r.number()
+		e.never[i], e.neverBefore[i] = r.Uvarint(), r.Uvarint()
 	}
 	for i := range e.sides {
-		if kind := r.octet(); kind != 0 {
+		if kind := r.Octet(); kind != 0 {
 			e.sides[i] = &side{heard: kind == 2}
 			r.counts(&e.sides[i].total)
 		}
 	}
-	if r.octet() != 0 {
+	if r.Octet() != 0 {
 		e.waiting = r.waiting()
 	}
-	if r.octet() != 0 {
+	if r.Octet() != 0 {
 		e.past = r.past()
 	}
-	if n := r.octet(); n != 0 {
+	if n := r.Octet(); n != 0 {
 		e.identities = r.identities(int(n)-1, names)
 	}
-	if reporters := r.octet(); reporters != 0 {
+	if reporters := r.Octet(); reporters != 0 {
 		e.plaintext = r.plaintext(reporters)
 	}
 	return e
@@ -150,14 +122,14 @@ func (r *reader) edge(names []string) *edge {
 
 func (r *reader) waiting() *waiting {
 	w := &waiting{}
-	for range min(r.octet(), maxMarks) {
+	for range min(r.Octet(), maxMarks) {
 		m := openMark{at: r.moment()}
 		for i := range m.least {
-			m.least[i] = r.number()
+			m.least[i] = r.Uvarint()
 		}
 		w.open = append(w.open, m)
 	}
-	w.blind = r.octet() == 1
+	w.blind = r.Octet() == 1
 	w.said = r.said()
 	for i := range w.shown {
 		w.shown[i] = r.said()
@@ -167,7 +139,7 @@ func (r *reader) waiting() *waiting {
 }
 
 func (r *reader) said() (said []saidMark) {
-	for range min(r.octet(), maxMarks) {
+	for range min(r.Octet(), maxMarks) {
 		m := saidMark{at: r.moment()}
 		r.counts(&m.total)
 		said = append(said, m)
@@ -176,15 +148,15 @@ func (r *reader) said() (said []saidMark) {
 }
 
 func (r *reader) identities(n int, names []string) *identities {
-	x := &identities{other: r.number()}
+	x := &identities{other: r.Uvarint()}
 	if n > maxIdentities*int(endCount) {
-		r.failed, r.b = true, nil
+		r.Fail()
 		return x
 	}
 	for range n {
-		k := identity{end: End(r.octet() % byte(endCount)), principal: unique.Make(r.name(names)).Value()}
+		k := identity{end: End(r.Octet() % byte(endCount)), principal: unique.Make(r.name(names)).Value()}
 		for i := range k.requests {
-			k.requests[i] = r.number()
+			k.requests[i] = r.Uvarint()
 		}
 		k.first, k.last = r.seconds(), r.seconds()
 		// What was told since the last roll has no date yet: the next one gives it.
@@ -196,7 +168,7 @@ func (r *reader) identities(n int, names []string) *identities {
 
 func (r *reader) plaintext(reporters byte) *Plaintext {
 	if reporters >= 1<<reporterCount {
-		r.failed, r.b = true, nil
+		r.Fail()
 	}
 	p := &Plaintext{First: time.Unix(r.seconds(), 0).UTC(), Last: time.Unix(r.seconds(), 0).UTC()}
 	for i := range reporterCount {
@@ -208,6 +180,6 @@ func (r *reader) plaintext(reporters byte) *Plaintext {
 }
 
 // seconds reads a time of day, moment one of the graph's clock.
-func (r *reader) seconds() int64 { return int64(r.upTo(1 << 40)) }
+func (r *reader) seconds() int64 { return int64(r.UpTo(1 << 40)) }
 
-func (r *reader) moment() int64 { return int64(r.upTo(r.clock)) }
+func (r *reader) moment() int64 { return int64(r.UpTo(r.clock)) }

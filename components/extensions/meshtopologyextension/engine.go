@@ -35,6 +35,8 @@ type engine struct {
 	telemetry *metadata.TelemetryBuilder
 	config    *Config
 	now       func() time.Time
+	// lookEvery is how often it looks at the time by itself.
+	lookEvery time.Duration
 	store     *topology.Store
 	findings  *findings.Table
 
@@ -74,7 +76,7 @@ type totals struct {
 
 func newEngine(config *Config, logger *zap.Logger, telemetry *metadata.TelemetryBuilder, store *topology.Store, table *findings.Table, now func() time.Time) *engine {
 	e := &engine{
-		logger: logger, telemetry: telemetry, config: config, store: store, findings: table,
+		logger: logger, telemetry: telemetry, config: config, store: store, findings: table, lookEvery: tickEvery,
 		queue: make(chan func(), config.QueueSize), stopped: make(chan struct{}),
 		clusters: map[string]*ownedCluster{}, again: map[origin]func(string){},
 	}
@@ -145,7 +147,7 @@ func (e *engine) do(ctx context.Context, work func() error) error {
 // run works until the context ends, then does what is in the queue and publishes it.
 func (e *engine) run(ctx context.Context) {
 	defer close(e.stopped)
-	ticker := time.NewTicker(tickEvery)
+	ticker := time.NewTicker(e.lookEvery)
 	defer ticker.Stop()
 	timer := time.NewTimer(0)
 	defer timer.Stop()

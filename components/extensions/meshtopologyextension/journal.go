@@ -20,6 +20,8 @@ import (
 const (
 	// journalSuffix ends the name of the journal, before the numbers of its files.
 	journalSuffix = ".journal"
+	// journalPatience is how long a message waits for the disk. One that hangs is one that fails: the hub goes on without it.
+	journalPatience = 2 * time.Second
 	// The subject of findings about the journal.
 	journalSubject = "journal"
 )
@@ -47,7 +49,7 @@ type messageJournal struct {
 
 // openJournal returns nil if the configuration wants none.
 func openJournal(e *engine, config *InventoryConfig, path string) (*messageJournal, error) {
-	files, err := journal.Open(path + journalSuffix)
+	files, err := journal.Open(path+journalSuffix, journal.Options{Patience: journalPatience})
 	if err != nil {
 		return nil, fmt.Errorf("'inventory::directory': %w", err)
 	}

@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -21,6 +20,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/queuestorageextension/internal/metadata"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/disk"
 )
 
 // upkeepInterval is the time between two rounds of upkeep, if none of the settings asks for a shorter one.
@@ -37,7 +37,7 @@ type queueStorage struct {
 	space     *space
 	aside     *setAside
 
-	lock    *os.File
+	lock    *disk.Held
 	stop    chan struct{}
 	stopped sync.WaitGroup
 
@@ -120,7 +120,7 @@ func (s *queueStorage) Shutdown(ctx context.Context) error {
 		errs = append(errs, c.Close(ctx))
 	}
 	if s.lock != nil {
-		errs = append(errs, s.lock.Close())
+		errs = append(errs, s.lock.Release())
 		s.lock = nil
 	}
 	s.telemetry.Shutdown()

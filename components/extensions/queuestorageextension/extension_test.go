@@ -54,7 +54,7 @@ func TestOneProcessHasTheFolder(t *testing.T) {
 	second, err := newQueueStorage(extensiontest.NewNopSettings(metadata.Type), config(dir))
 	require.NoError(t, err)
 	err = second.Start(t.Context(), nil)
-	require.ErrorContains(t, err, fmt.Sprintf("'directory' %s is in use by another collector, process %d", dir, os.Getpid()))
+	require.ErrorContains(t, err, fmt.Sprintf("'directory' %s is in use by another collector, or by another component of this one", dir))
 	require.NoError(t, second.Shutdown(t.Context()))
 	_, err = second.GetClient(t.Context(), component.KindExporter, exporterID, "traces")
 	require.Error(t, err)

@@ -173,6 +173,33 @@ func TestNoRoomIsRefusedBeforeItIsTried(t *testing.T) {
 	require.NoError(t, c.Close(t.Context()))
 }
 
+// TestAFileWithRoomTakesAfterARestart: on a disk that others filled, a file that a backlog has made large takes what fits into it,
+// also when nothing of the backlog is left that would be written first.
+func TestAFileWithRoomTakesAfterARestart(t *testing.T) {
+	tel, dir := componenttest.NewTelemetry(), t.TempDir()
+	defer func() { require.NoError(t, tel.Shutdown(context.Background())) }()
+	full := func(c *Config) { c.MinFreeMiB = 100 }
+	put := func(c storage.Client, number uint64, size int) error {
+		b := bookkeeping{write: number + 1}
+		return c.Batch(t.Context(), storage.SetOperation(metadataKey, b.encode()), storage.SetOperation(itemKey(number), make([]byte, size)))
+	}
+	t.Run("backlog", func(t *testing.T) {
+		s := ours(t, tel, config(dir, full))
+		s.space.statfs = func(string) (int64, error) { return 1000 * mib, nil }
+		c := queueClient(t, s)
+		require.NoError(t, put(c, 0, 4*mib))
+		after := bookkeeping{read: 1, write: 1}
+		require.NoError(t, c.Batch(t.Context(), storage.SetOperation(metadataKey, after.encode()), storage.DeleteOperation("0")))
+		require.NoError(t, c.Close(t.Context()))
+	})
+	s := ours(t, tel, config(dir, full))
+	s.space.statfs = func(string) (int64, error) { return 99 * mib, nil }
+	c := queueClient(t, s)
+	require.NoError(t, put(c, 1, 1000))
+	require.ErrorIs(t, put(c, 2, 4*mib), storage.ErrStorageFull)
+	require.NoError(t, c.Close(t.Context()))
+}
+
 // TestUnreadableDiskKeepsTheItem: an item whose bytes cannot be read, because the disk fails and not because they are
 // wrong, is there again after a restart. The fault is one of the memory map, which ends a process that does not expect it.
 func TestUnreadableDiskKeepsTheItem(t *testing.T) {

@@ -147,8 +147,16 @@ func openBolt(path string, sync bool) (db *bbolt.DB, handle *os.File, err error)
 		return file, err
 	}
 	err = guarded(func() (err error) {
-		db, err = bbolt.Open(path, 0o600, options)
-		return err
+		if db, err = bbolt.Open(path, 0o600, options); err != nil {
+			return err
+		}
+		// bbolt tells how many pages of a file are free once a transaction that may write has ended. This one writes nothing:
+		// a collector must start on a full disk, and then take what the file has room for.
+		tx, err := db.Begin(true)
+		if err != nil {
+			return err
+		}
+		return tx.Rollback()
 	})
 	if err != nil {
 		if handle != nil {

@@ -15,6 +15,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
+
+	"github.com/otelcol-mesh/otelcol-mesh/internal/disk"
 )
 
 // State is what a file holds.
@@ -31,12 +33,8 @@ type State struct {
 	Numbers []int
 }
 
-var (
-	// ErrBusy says that another processor has the directory.
-	ErrBusy = errors.New("another processor keeps its state there")
-	// ErrDamaged says that a file was not what was written. It was set aside under the name with .damaged at the end.
-	ErrDamaged = errors.New("the state is damaged and was set aside")
-)
+// ErrDamaged says that a file was not what was written. It was set aside under the name with .damaged at the end.
+var ErrDamaged = errors.New("the state is damaged and was set aside")
 
 const (
 	magic    = "meshmet1"
@@ -54,7 +52,7 @@ var (
 // Keeper is the files that one processor writes. But for [Keeper.Append] and [Keeper.Size] it is not for concurrent use.
 type Keeper struct {
 	path string
-	lock *os.File
+	lock *disk.Held
 	// file is the one that marks are added to, nil for none.
 	file *os.File
 	sum  uint64
@@ -66,18 +64,16 @@ type Keeper struct {
 }
 
 // Open opens the file of that name in a directory, which it makes, and reads what it holds; nothing if there is none. The
-// error wraps [ErrDamaged] if it cannot be read; then the keeper can be used. Any other error is that of the directory.
+// error wraps [ErrDamaged] if it cannot be read; then the keeper can be used. Another keeper of that name, in this process or another
+// one, makes it a [disk.InUseError]. Any other error is that of the directory.
 func Open(directory, name string) (*Keeper, *State, error) {
 	if err := os.MkdirAll(directory, 0o750); err != nil {
 		return nil, nil, err
 	}
 	k := &Keeper{path: filepath.Join(directory, name)}
 	var err error
-	if k.lock, err = os.OpenFile(k.path+extensions.lock, os.O_CREATE|os.O_RDWR, 0o600); err != nil {
+	if k.lock, err = disk.Lock(k.path + extensions.lock); err != nil {
 		return nil, nil, err
-	}
-	if err = tryLock(k.lock.Fd()); err != nil {
-		return nil, nil, errors.Join(err, k.lock.Close())
 	}
 	state, err := k.read()
 	switch {
@@ -245,7 +241,7 @@ func (k *Keeper) Save(s *State) error {
 	k.closeFile()
 	k.file, k.sum = file, binary.LittleEndian.Uint64(raw[len(raw)-8:])
 	k.size.Store(int64(len(raw)))
-	err = syncDirectory(filepath.Dir(k.path))
+	err = disk.SyncDirectory(filepath.Dir(k.path))
 	k.step()
 	return err
 }
@@ -276,7 +272,7 @@ func (k *Keeper) Remove() error {
 		return err
 	}
 	k.size.Store(0)
-	return syncDirectory(filepath.Dir(k.path))
+	return disk.SyncDirectory(filepath.Dir(k.path))
 }
 
 // Size is the file's size in bytes.
@@ -299,7 +295,7 @@ func (k *Keeper) Close() error {
 	}
 	k.journal.file, k.journal.broken = nil, os.ErrClosed
 	k.journal.mu.Unlock()
-	return k.lock.Close()
+	return k.lock.Release()
 }
 
 var _ io.Closer = (*Keeper)(nil)

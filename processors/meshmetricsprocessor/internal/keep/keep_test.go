@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/otelcol-mesh/otelcol-mesh/internal/disk"
 )
 
 func open(t *testing.T, directory string) (*Keeper, *State) {
@@ -32,7 +34,7 @@ func TestWhatIsSavedIsThereAfterAKill(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, info.Size(), k.Size())
 	_, _, err = Open(directory, "a%2Fb")
-	require.ErrorIs(t, err, ErrBusy, "it belongs to one")
+	require.ErrorAs(t, err, new(*disk.InUseError), "it belongs to one")
 	other, _, err := Open(directory, "another")
 	require.NoError(t, err)
 	require.NoError(t, other.Close())

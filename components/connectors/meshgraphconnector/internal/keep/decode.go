@@ -7,11 +7,12 @@ import (
 
 	"github.com/otelcol-mesh/otelcol-mesh/internal/graph"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/graph/exphist"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/wire"
 )
 
 // points reads the frame of a batch.
 type points struct {
-	reader
+	wire.Reader
 	keys    []graph.Key
 	texts   []string
 	latency exphist.Points
@@ -23,11 +24,11 @@ type points struct {
 func (r *points) read(payload []byte, take func(*ID, *graph.Point)) (int, error) {
 	n := 0
 	for _, do := range []func(*ID, *graph.Point){func(*ID, *graph.Point) {}, take} {
-		r.reader = reader{b: payload}
+		r.Reader = wire.Reader{B: payload}
 		r.keys, r.texts, n = r.keys[:0], r.texts[:0], 0
-		for len(r.b) > 0 {
+		for len(r.B) > 0 {
 			r.next()
-			if r.bad {
+			if r.Bad {
 				return 0, ErrFrame
 			}
 			do(&r.id, &r.point)
@@ -38,47 +39,47 @@ func (r *points) read(payload []byte, take func(*ID, *graph.Point)) (int, error)
 }
 
 func (r *points) text() string {
-	n := r.upTo(uint64(len(r.texts)))
+	n := r.UpTo(uint64(len(r.texts)))
 	if n > 0 {
 		return r.texts[n-1]
 	}
-	s := string(r.octets(r.number()))
-	if !r.bad {
+	s := string(r.Take(r.Uvarint()))
+	if !r.Bad {
 		r.texts = append(r.texts, s)
 	}
 	return s
 }
 
 func (r *points) key(k *graph.Key) {
-	if n := r.upTo(uint64(len(r.keys))); n > 0 {
+	if n := r.UpTo(uint64(len(r.keys))); n > 0 {
 		*k = r.keys[n-1]
 		return
 	}
 	for _, s := range names(k) {
 		*s = r.text()
 	}
-	kind := r.octet()
+	kind := r.Octet()
 	k.Protocol, k.Overflow = graph.Protocol(kind>>1), kind&1 != 0
 	r.keys = append(r.keys, *k)
 }
 
 func (r *points) next() {
-	copy(r.id[:], r.octets(uint64(len(r.id))))
+	copy(r.id[:], r.Take(uint64(len(r.id))))
 	p := &r.point
 	*p = graph.Point{GRPC: -1}
 	r.key(&p.Key)
-	p.Reporter = graph.Reporter(r.octet())
-	both := r.octet()
+	p.Reporter = graph.Reporter(r.Octet())
+	both := r.Octet()
 	p.TLS, p.Zone = graph.TLS(both&15), graph.Zone(both>>4)
-	parts := r.upTo(allParts)
+	parts := r.UpTo(allParts)
 	if parts&hasStatus != 0 {
-		p.Status = int(r.signed())
+		p.Status = int(r.Varint())
 	}
 	if parts&hasGRPC != 0 {
-		p.GRPC = int(r.signed())
+		p.GRPC = int(r.Varint())
 	}
 	if parts&hasTime != 0 {
-		p.Time = r.signed()
+		p.Time = r.Varint()
 	}
 	if parts&hasFlags != 0 {
 		p.Flags = r.text()
@@ -98,42 +99,42 @@ func (r *points) next() {
 		{hasConnections, &p.FailedConnections},
 	} {
 		if parts&part.bit != 0 {
-			*part.to = r.number()
+			*part.to = r.Uvarint()
 		}
 	}
 	if parts&hasLatency != 0 {
 		r.readLatency(parts)
 	}
 	if parts&hasBounds != 0 {
-		n := r.upTo(uint64(len(r.b)) / 8)
+		n := r.UpTo(uint64(len(r.B)) / 8)
 		p.LatencyBounds = make([]float64, 0, n)
 		for range n {
-			p.LatencyBounds = append(p.LatencyBounds, r.float())
+			p.LatencyBounds = append(p.LatencyBounds, r.Float())
 		}
 		p.LatencyCounts = r.numbers(nil)
-		p.LatencySum = r.float()
+		p.LatencySum = r.Float()
 	}
 }
 
 func (r *points) readLatency(parts uint64) {
 	l := &r.latency
 	*l = exphist.Points{Counts: l.Counts[:0]}
-	l.Zero = r.number()
-	l.ZeroThreshold = r.float()
+	l.Zero = r.Uvarint()
+	l.ZeroThreshold = r.Float()
 	l.Scale, l.Offset = r.int32(), r.int32()
 	l.Counts = r.numbers(l.Counts)
-	l.Sum = r.float()
+	l.Sum = r.Float()
 	if parts&hasExtremes != 0 {
 		l.HasExtremes = true
-		l.Min, l.Max = r.float(), r.float()
+		l.Min, l.Max = r.Float(), r.Float()
 	}
 	r.point.Latency = l
 }
 
 func (r *points) int32() int32 {
-	v := r.signed()
+	v := r.Varint()
 	if v < math.MinInt32 || v > math.MaxInt32 {
-		r.fail()
+		r.Fail()
 		return 0
 	}
 	return int32(v)
@@ -141,8 +142,8 @@ func (r *points) int32() int32 {
 
 // numbers reads a list. Each number has a byte at least, so that no more is allocated than is there.
 func (r *points) numbers(into []uint64) []uint64 {
-	for range r.upTo(uint64(len(r.b))) {
-		into = append(into, r.number())
+	for range r.UpTo(uint64(len(r.B))) {
+		into = append(into, r.Uvarint())
 	}
 	return into
 }

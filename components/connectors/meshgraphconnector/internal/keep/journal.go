@@ -7,92 +7,79 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/otelcol-mesh/otelcol-mesh/internal/disk"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/disk/journal"
 )
 
-const (
-	journalPrefix = "journal."
-	// setAside ends the name of a file that was damaged, for people to look at. There is at most one of the journal.
-	setAside = "damaged"
-	// maxInTheWay is how many names are tried when something else has the next one.
-	maxInTheWay = 16
-)
+const journalPrefix = "journal."
 
 // ErrFull means that the journal has reached its ceiling.
 var ErrFull = errors.New("the journal is full: the state was not written for too long")
 
-// Directory is where state and journal are. Append, Mark… and Rotate must not overlap; Save, Sync and Close must not
-// overlap one another, but may overlap Append.
+// Directory is where state and journal are. Append, the marks, Rotate, Remove and Unsynced must not overlap; Sync and Save may overlap
+// these, and must not overlap themselves. Size may be called from anywhere and waits for nothing. But for Save, what takes the disk
+// longer than the patience of [Options] ends in a [disk.ErrHangs].
 type Directory struct {
-	path string
-	most int64
-	// older are the files that nothing is added to any more, oldest first.
-	older []segment
-	// number, file and size are of the file that is added to; file is nil before its first frame.
-	number uint64
-	file   *os.File
-	size   int64
-	total  int64
-	// created says that the directory has a name that the disk may not have.
-	created bool
+	path    string
+	most    int64
+	journal *journal.Journal
+	syncing disk.Guard
+	replace func(path string, write func(io.Writer) error) (int64, error)
 	buffer  []byte
 }
 
-// segment is one file that is complete. file is open until it was brought to the disk.
-type segment struct {
-	number  uint64
-	size    int64
-	damaged bool
-	file    *os.File
+// Options are the bounds of a directory.
+type Options struct {
+	// Most is the ceiling of all files of the journal in bytes.
+	Most int64
+	// Patience is how long one waits for the disk; 0 for as long as it takes.
+	Patience time.Duration
+	// Create makes a file of the journal; nil for one of the operating system.
+	Create func(path string) (journal.File, error)
+	// Replace writes a state in the place of the one before; nil for [disk.Replace].
+	Replace func(path string, write func(io.Writer) error) (int64, error)
 }
 
-// Open finds what is there and makes the directory if it is not. most is the ceiling of all files of the journal in bytes.
-func Open(path string, most int64) (*Directory, error) {
+// Open finds what is there and makes the directory if it is not.
+func Open(path string, o Options) (*Directory, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, fmt.Errorf("making the directory: %w", err)
 	}
-	d := &Directory{path: path, most: most, number: 1}
-	entries, err := os.ReadDir(path)
+	files, err := journal.Open(journal.Config{
+		Prefix: filepath.Join(path, journalPrefix), Magic: magic, Patience: o.Patience, Create: o.Create,
+	})
 	if err != nil {
-		return nil, fmt.Errorf("looking for the journal: %w", err)
+		return nil, err
 	}
-	for _, entry := range entries {
-		digits, ours := strings.CutPrefix(entry.Name(), journalPrefix)
-		number, err := strconv.ParseUint(digits, 10, 63)
-		if !ours || err != nil || !entry.Type().IsRegular() {
-			continue
-		}
-		info, err := entry.Info()
-		if err != nil {
-			return nil, fmt.Errorf("looking at the journal: %w", err)
-		}
-		d.older = append(d.older, segment{number: number, size: info.Size()})
-		d.total += info.Size()
-		d.number = max(d.number, number+1)
+	d := &Directory{path: path, most: o.Most, journal: files, syncing: disk.Guard{Patience: o.Patience}, replace: o.Replace}
+	if d.replace == nil {
+		d.replace = disk.Replace
 	}
-	slices.SortFunc(d.older, func(a, b segment) int { return strings.Compare(d.name(a.number), d.name(b.number)) })
 	return d, nil
 }
 
-// name returns the path of a file of the journal. Names sort as their numbers do.
-func (d *Directory) name(number uint64) string {
-	return filepath.Join(d.path, fmt.Sprintf("%s%020d", journalPrefix, number))
+// Size is how large the journal is.
+func (d *Directory) Size() int64 {
+	_, total := d.journal.Size()
+	return total
 }
 
-// Size is how large the journal is.
-func (d *Directory) Size() int64 { return d.total }
+// Busy says whether something waits for the disk. It may be called from anywhere and waits for nothing.
+func (d *Directory) Busy() bool { return d.journal.Busy() || d.syncing.Busy() }
 
 // Append writes the points of a batch. When it returns, a process that is killed does not lose them. After an error the
-// journal is as it was before.
-func (d *Directory) Append(b *Batch) error { return d.write(b.bytes()) }
+// journal is as it was before; after [disk.ErrHangs] nobody knows, and the batch has to begin anew.
+func (d *Directory) Append(b *Batch) error {
+	err := d.write(b.bytes())
+	if errors.Is(err, disk.ErrHangs) {
+		b.buf = nil
+	}
+	return err
+}
 
 // Roll marks that an interval was closed at a moment.
 func (d *Directory) Roll(at time.Time) error {
@@ -131,151 +118,38 @@ func (d *Directory) EventsSent(n int) error {
 
 func (d *Directory) mark(k kind, fill func([]byte) []byte) error {
 	d.buffer = fill(beginFrame(d.buffer[:0], k))
-	return d.write(endFrame(d.buffer, 0))
-}
-
-func (d *Directory) write(frames []byte) error {
-	if len(frames) == 0 {
-		return nil
+	err := d.write(frames.End(d.buffer, 0))
+	if errors.Is(err, disk.ErrHangs) {
+		d.buffer = nil
 	}
-	if d.total+int64(len(frames)) > d.most {
-		return ErrFull
-	}
-	if d.file == nil {
-		if err := d.create(); err != nil {
-			return err
-		}
-	}
-	n, err := d.file.Write(frames)
-	if err == nil {
-		d.size += int64(n)
-		d.total += int64(n)
-		return nil
-	}
-	// Half a frame would be taken for damage once another one follows.
-	if undo := d.back(); undo != nil {
-		d.complete()
-	}
-	return fmt.Errorf("writing the journal: %w", err)
-}
-
-// back takes away what was written after the last whole frame.
-func (d *Directory) back() error {
-	if err := d.file.Truncate(d.size); err != nil {
-		return err
-	}
-	_, err := d.file.Seek(d.size, io.SeekStart)
 	return err
 }
 
-// create begins the next file.
-func (d *Directory) create() error {
-	file, err := os.OpenFile(d.name(d.number), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	for range maxInTheWay {
-		if !errors.Is(err, fs.ErrExist) {
-			break
-		}
-		d.number++
-		file, err = os.OpenFile(d.name(d.number), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+func (d *Directory) write(b []byte) error {
+	if d.Size()+int64(len(b)) > d.most {
+		return ErrFull
 	}
-	if err != nil {
-		return fmt.Errorf("creating the journal: %w", err)
-	}
-	if _, err := file.WriteString(magic); err != nil {
-		return fmt.Errorf("writing the journal: %w", errors.Join(err, file.Close(), os.Remove(file.Name())))
-	}
-	d.file, d.size, d.created = file, int64(len(magic)), true
-	d.total += d.size
-	return nil
-}
-
-// complete ends the file that is added to.
-func (d *Directory) complete() {
-	if d.file != nil {
-		d.older = append(d.older, segment{number: d.number, size: d.size, file: d.file})
-		d.file, d.size = nil, 0
-	}
-	d.number++
+	return d.journal.Write(b)
 }
 
 // Rotate begins a new file and returns its number: what a state of this moment does not cover.
-func (d *Directory) Rotate() uint64 {
-	d.complete()
-	return d.number
+func (d *Directory) Rotate() (uint64, error) { return d.journal.Rotate(nil) }
+
+// Unsynced returns what [Directory.Sync] needs.
+func (d *Directory) Unsynced() (journal.Unsynced, error) {
+	if d.syncing.Busy() {
+		// It stays for the next time.
+		return journal.Unsynced{}, disk.ErrStillHangs
+	}
+	return d.journal.Unsynced()
 }
 
-// Handle returns what [Sync] needs, and forgets it.
-func (d *Directory) Handle() (unsynced []*os.File, directory bool) {
-	for i := range d.older {
-		if f := d.older[i].file; f != nil {
-			unsynced = append(unsynced, f)
-			d.older[i].file = nil
-		}
-	}
-	directory, d.created = d.created, false
-	return unsynced, directory
-}
-
-// Current is the file that is added to, nil for none.
-func (d *Directory) Current() *os.File { return d.file }
-
-// Sync brings files to the disk, and closes those that are complete. It needs no lock: the disk may take long, and Append
-// must not wait for it.
-func (d *Directory) Sync(current *os.File, complete []*os.File, directory bool) error {
-	var errs []error
-	for _, f := range complete {
-		errs = append(errs, f.Sync(), f.Close())
-	}
-	if current != nil {
-		if err := current.Sync(); err != nil && !errors.Is(err, os.ErrClosed) {
-			errs = append(errs, err)
-		}
-	}
-	if directory {
-		errs = append(errs, disk.SyncDirectory(d.path))
-	}
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("bringing the journal to the disk: %w", err)
-	}
-	return nil
-}
+// Sync brings files to the disk. Append need not wait for it.
+func (d *Directory) Sync(u journal.Unsynced) error { return d.syncing.Do(u.Sync) }
 
 // Remove deletes the files before a number, which a state covers. One that was damaged is kept as journal.damaged, over
 // the one before.
-func (d *Directory) Remove(before uint64) error {
-	var errs []error
-	kept := d.older[:0]
-	for _, s := range d.older {
-		if s.number >= before {
-			kept = append(kept, s)
-			continue
-		}
-		var err error
-		if s.damaged {
-			err = os.Rename(d.name(s.number), filepath.Join(d.path, journalPrefix+setAside))
-		} else {
-			err = os.Remove(d.name(s.number))
-		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, err)
-			kept = append(kept, s)
-			continue
-		}
-		if s.file != nil {
-			errs = append(errs, s.file.Close())
-		}
-		d.total -= s.size
-	}
-	d.older = kept
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("removing the journal: %w", err)
-	}
-	return nil
-}
+func (d *Directory) Remove(before uint64) error { return d.journal.Remove(before) }
 
 // Close brings everything to the disk and closes the files.
-func (d *Directory) Close() error {
-	d.complete()
-	files, directory := d.Handle()
-	return d.Sync(nil, files, directory)
-}
+func (d *Directory) Close() error { return d.syncing.Do(d.journal.Close) }

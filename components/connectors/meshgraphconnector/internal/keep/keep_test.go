@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/otelcol-mesh/otelcol-mesh/internal/disk/journal"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/graph"
 )
 
@@ -94,10 +95,17 @@ func (r *record) EventsSent(n int)             { r.add("events sent %d", n) }
 
 func open(t *testing.T, path string) *Directory {
 	t.Helper()
-	d, err := Open(path, 64<<20)
+	d, err := Open(path, Options{Most: 64 << 20})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, d.Close()) })
 	return d
+}
+
+func rotate(t *testing.T, d *Directory) uint64 {
+	t.Helper()
+	number, err := d.Rotate()
+	require.NoError(t, err)
+	return number
 }
 
 func appendPoints(t *testing.T, d *Directory, numbers ...int) (want []string) {
@@ -116,7 +124,7 @@ func appendPoints(t *testing.T, d *Directory, numbers ...int) (want []string) {
 
 func replayed(t *testing.T, path string, from uint64) ([]string, Report) {
 	t.Helper()
-	d, err := Open(path, 64<<20)
+	d, err := Open(path, Options{Most: 64 << 20})
 	require.NoError(t, err)
 	var r record
 	report := d.Replay(from, &r)
@@ -145,13 +153,14 @@ func TestMarksKeepTheirOrder(t *testing.T) {
 	require.NoError(t, d.Hold(begin))
 	require.NoError(t, d.Flush(7))
 	want = append(want, "roll "+begin.String(), "hold "+begin.String(), "flush 7")
-	old := d.Rotate()
+	old := rotate(t, d)
 	require.NoError(t, d.Sent(7, 3))
-	require.NoError(t, d.Events([]byte("[1]")))
-	want = append(want, "sent 7 3", "events [1]")
+	want = append(want, "sent 7 3")
 	want = append(want, appendPoints(t, d, 2)...)
+	require.NoError(t, d.Roll(begin))
+	require.NoError(t, d.Events([]byte("[1]")))
 	require.NoError(t, d.EventsSent(1))
-	want = append(want, "events sent 1")
+	want = append(want, "roll "+begin.String(), "events [1]", "events sent 1")
 	got, report := replayed(t, path, 0)
 	assert.Equal(t, want, got)
 	assert.Equal(t, 2, report.Files)
@@ -161,6 +170,33 @@ func TestMarksKeepTheirOrder(t *testing.T) {
 	require.NoError(t, d.Remove(old))
 	got, _ = replayed(t, path, 0)
 	assert.Equal(t, want[5:], got)
+}
+
+// TestEventsThatAStateHasAreLeftOut has an interval with events, for which a state was begun: nobody knew yet whether it gets to the disk.
+func TestEventsThatAStateHasAreLeftOut(t *testing.T) {
+	path := t.TempDir()
+	d := open(t, path)
+	require.NoError(t, d.Roll(begin))
+	state := rotate(t, d)
+	appendPoints(t, d, 0)
+	require.NoError(t, d.Events([]byte("of the state")))
+	require.NoError(t, d.Roll(begin))
+	require.NoError(t, d.Events([]byte("later")))
+	next := rotate(t, d)
+	require.NoError(t, d.Events([]byte("of the next state")))
+
+	events := func(from uint64) (list []string) {
+		lines, _ := replayed(t, path, from)
+		for _, line := range lines {
+			if strings.HasPrefix(line, "events") {
+				list = append(list, line)
+			}
+		}
+		return list
+	}
+	assert.Equal(t, []string{"events of the state", "events later", "events of the next state"}, events(0), "no state has them")
+	assert.Equal(t, []string{"events later", "events of the next state"}, events(state))
+	assert.Empty(t, events(next))
 }
 
 func TestALargeRequestIsSeveralFrames(t *testing.T) {
@@ -216,7 +252,7 @@ func TestADamagedFrameCostsItself(t *testing.T) {
 	file := filepath.Join(path, "journal.00000000000000000001")
 	whole, err := os.ReadFile(file)
 	require.NoError(t, err)
-	whole[at+headBytes+5] ^= 1
+	whole[int(at)+frames.HeadBytes()+5] ^= 1
 	require.NoError(t, os.WriteFile(file, whole, 0o600))
 	got, report := replayed(t, path, 0)
 	assert.Equal(t, want, got)
@@ -224,13 +260,13 @@ func TestADamagedFrameCostsItself(t *testing.T) {
 
 	second := open(t, path)
 	second.Replay(0, &record{})
-	require.NoError(t, second.Remove(second.Rotate()))
+	require.NoError(t, second.Remove(rotate(t, second)))
 	assert.FileExists(t, filepath.Join(path, "journal.damaged"))
 }
 
 func TestTheJournalHasACeiling(t *testing.T) {
 	path := t.TempDir()
-	d, err := Open(path, 1500)
+	d, err := Open(path, Options{Most: 1500})
 	require.NoError(t, err)
 	defer func() { assert.NoError(t, d.Close()) }()
 	n := 0
@@ -244,7 +280,7 @@ func TestTheJournalHasACeiling(t *testing.T) {
 	require.ErrorIs(t, err, ErrFull)
 	assert.Greater(t, n, 2)
 	assert.LessOrEqual(t, d.Size(), int64(1500))
-	require.NoError(t, d.Remove(d.Rotate()))
+	require.NoError(t, d.Remove(rotate(t, d)))
 	assert.Zero(t, d.Size())
 	appendPoints(t, d, 1)
 }
@@ -256,7 +292,7 @@ func TestANewProcessNeverAppendsToAnOldFile(t *testing.T) {
 	second := open(t, path)
 	appendPoints(t, second, 1)
 	require.NoError(t, os.Mkdir(filepath.Join(path, "journal.00000000000000000003"), 0o700))
-	second.Rotate()
+	rotate(t, second)
 	appendPoints(t, second, 2)
 	got, report := replayed(t, path, 0)
 	assert.Len(t, got, 3)
@@ -268,7 +304,7 @@ func TestNumbersGoOnAfterTheState(t *testing.T) {
 	path := t.TempDir()
 	first := open(t, path)
 	appendPoints(t, first, 0)
-	covered := first.Rotate()
+	covered := rotate(t, first)
 	_, err := first.Save(Main, &State{At: begin, Begin: covered})
 	require.NoError(t, err)
 	require.NoError(t, first.Remove(covered))
@@ -316,7 +352,7 @@ func TestTheStateIsWholeOrTheOneBefore(t *testing.T) {
 
 func FuzzJournal(f *testing.F) {
 	path := f.TempDir()
-	d, err := Open(path, 1<<20)
+	d, err := Open(path, Options{Most: 1 << 20})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -340,13 +376,14 @@ func FuzzJournal(f *testing.F) {
 		// As if the checksums were right: what is behind them must not be trusted either.
 		var points points
 		var r record
-		for rest := raw; len(rest) > headBytes; rest = rest[1:] {
-			length, _ := whole(rest)
-			if length <= headBytes {
+		head := frames.HeadBytes()
+		for rest := raw; len(rest) > head; rest = rest[1:] {
+			state, _, length := frames.Read(rest)
+			if state == journal.Torn || length <= head {
 				continue
 			}
 			before := len(r.lines)
-			if n, err := hand(&points, rest[headBytes:length], &r); err != nil && (n != 0 || len(r.lines) != before) {
+			if n, err := hand(&points, rest[head:length], &r); err != nil && (n != 0 || len(r.lines) != before) {
 				t.Fatal("a frame that cannot be read was handed out in part")
 			}
 			if len(rest) > 4096 {
@@ -362,7 +399,7 @@ func FuzzJournal(f *testing.F) {
 }
 
 func FuzzState(f *testing.F) {
-	d, err := Open(f.TempDir(), 1<<20)
+	d, err := Open(f.TempDir(), Options{Most: 1 << 20})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -383,7 +420,7 @@ func FuzzState(f *testing.F) {
 }
 
 func BenchmarkAppend(b *testing.B) {
-	d, err := Open(b.TempDir(), 1<<40)
+	d, err := Open(b.TempDir(), Options{Most: 1 << 40, Patience: time.Minute})
 	require.NoError(b, err)
 	var batch Batch
 	points := make([]graph.Point, 1000)

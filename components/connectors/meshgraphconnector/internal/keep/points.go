@@ -81,7 +81,7 @@ func (b *Batch) Add(id *ID, p *graph.Point) {
 // close ends the frame. What comes next begins one that can be read without it.
 func (b *Batch) close() {
 	if b.begin >= 0 {
-		b.buf = endFrame(b.buf, b.begin)
+		b.buf = frames.End(b.buf, b.begin)
 		b.begin = -1
 		b.forget()
 	}

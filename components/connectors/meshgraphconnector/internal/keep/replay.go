@@ -4,14 +4,15 @@ package keep
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"time"
 
+	"github.com/otelcol-mesh/otelcol-mesh/internal/disk/journal"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/graph"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/wire"
 )
 
 // Handler gets what the journal holds, in order. What it is handed may not be kept but for names.
@@ -41,27 +42,46 @@ type Report struct {
 // Replay reads the files from a number on, as [State.Begin] says it, in their order. Call it before the first Append.
 func (d *Directory) Replay(from uint64, h Handler) Report {
 	var report Report
-	for i := range d.older {
-		s := &d.older[i]
-		if s.number < from {
-			continue
-		}
+	d.journal.Files(from, func(path string, number uint64, size int64) (damage int64, err error) {
 		report.Files++
-		raw, err := os.ReadFile(d.name(s.number))
-		damage := int64(0)
+		raw, err := os.ReadFile(path)
 		if err != nil {
-			report.Err = errors.Join(report.Err, fmt.Errorf("reading the journal: %w", err))
-			damage = s.size
+			err, damage = fmt.Errorf("reading the journal: %w", err), size
+			report.Err = errors.Join(report.Err, err)
 		} else {
-			damage = read(raw, &report, h)
+			damage = read(raw, &report, since(h, number == from))
 		}
-		if damage > 0 || err != nil {
-			s.damaged = true
+		if damage > 0 {
 			report.DamagedFiles++
 			report.DamagedBytes += damage
 		}
-	}
+		return damage, err
+	})
 	return report
+}
+
+// covered leaves out the events of the interval that a state is of. It has them, and they come behind its begin: who writes them does
+// not know whether the state gets to the disk.
+type covered struct{ Handler }
+
+func (c *covered) Events([]byte) {}
+
+// untilRoll hands out what one file holds, and leaves out what a state covers until the next interval is closed.
+type untilRoll struct {
+	Handler
+	all Handler
+}
+
+func (u *untilRoll) Roll(at time.Time) {
+	u.Handler = u.all
+	u.all.Roll(at)
+}
+
+func since(h Handler, first bool) Handler {
+	if !first {
+		return h
+	}
+	return &untilRoll{Handler: &covered{h}, all: h}
 }
 
 // read hands out what one file holds, and returns how many bytes of it are damaged.
@@ -75,17 +95,18 @@ func read(raw []byte, report *Report, h Handler) (damage int64) {
 	}
 	var r points
 	for rest := raw[len(magic):]; len(rest) > 0; {
-		length, ok := whole(rest)
+		state, payload, length := frames.Read(rest)
 		switch {
-		case length == torn:
+		case state == journal.Torn, length == frames.HeadBytes() && len(bytes.Trim(rest, "\x00")) == 0:
+			// The rest may also be what a file system makes of bytes that it did not write before the machine lost its power.
 			report.TornBytes += int64(len(rest))
 			return damage
-		case length == broken:
+		case state == journal.Broken, length == frames.HeadBytes():
 			return damage + int64(len(rest))
-		case !ok:
+		case state == journal.Changed:
 			damage += int64(length)
 		default:
-			n, err := hand(&r, rest[headBytes:length], h)
+			n, err := hand(&r, payload, h)
 			report.Points += n
 			if err != nil {
 				damage += int64(length)
@@ -96,42 +117,15 @@ func read(raw []byte, report *Report, h Handler) (damage int64) {
 	return damage
 }
 
-// What whole returns in place of a length.
-const (
-	// torn: the file ends within the frame, or the rest is what a file system makes of bytes that it did not write before the
-	// machine lost its power.
-	torn = -1
-	// broken: it is no frame, and nobody can tell where the next one begins.
-	broken = -2
-)
-
-// whole returns the length of the frame at the beginning, and whether it is what was written.
-func whole(b []byte) (length int, ok bool) {
-	if len(b) < headBytes {
-		return torn, false
-	}
-	n := binary.LittleEndian.Uint32(b)
-	switch {
-	case n == 0 && len(bytes.Trim(b, "\x00")) == 0:
-		return torn, false
-	case n == 0 || n > maxPayload:
-		return broken, false
-	case int(n) > len(b)-headBytes:
-		return torn, false
-	}
-	length = headBytes + int(n)
-	return length, checksum(b[:length]) == binary.LittleEndian.Uint32(b[4:])
-}
-
 // hand hands out one payload.
 func hand(points *points, payload []byte, h Handler) (int, error) {
-	r := reader{b: payload[1:]}
+	r := wire.Reader{B: payload[1:]}
 	switch kind(payload[0]) {
 	case kindPoints:
 		return points.read(payload[1:], h.Point)
 	case kindRoll, kindHold:
-		at := r.time()
-		if r.bad || len(r.b) > 0 {
+		at := r.Time()
+		if r.Bad || len(r.B) > 0 {
 			return 0, ErrFrame
 		}
 		if kind(payload[0]) == kindHold {
@@ -140,22 +134,22 @@ func hand(points *points, payload []byte, h Handler) (int, error) {
 			h.Roll(at)
 		}
 	case kindFlush:
-		number := r.number()
-		if r.bad || len(r.b) > 0 {
+		number := r.Uvarint()
+		if r.Bad || len(r.B) > 0 {
 			return 0, ErrFrame
 		}
 		h.Flush(number)
 	case kindSent:
-		number, edges := r.number(), r.upTo(1<<31-1)
-		if r.bad || len(r.b) > 0 {
+		number, edges := r.Uvarint(), r.UpTo(1<<31-1)
+		if r.Bad || len(r.B) > 0 {
 			return 0, ErrFrame
 		}
 		h.Sent(number, int(edges))
 	case kindEvents:
 		h.Events(payload[1:])
 	case kindEventsSent:
-		n := r.upTo(1<<31 - 1)
-		if r.bad || len(r.b) > 0 {
+		n := r.UpTo(1<<31 - 1)
+		if r.Bad || len(r.B) > 0 {
 			return 0, ErrFrame
 		}
 		h.EventsSent(int(n))
@@ -168,5 +162,5 @@ func hand(points *points, payload []byte, h Handler) (int, error) {
 // Empty says whether there is neither a state nor a journal.
 func (d *Directory) Empty() bool {
 	_, err := os.Stat(d.in(Main))
-	return errors.Is(err, fs.ErrNotExist) && len(d.older) == 0
+	return errors.Is(err, fs.ErrNotExist) && d.journal.Empty()
 }

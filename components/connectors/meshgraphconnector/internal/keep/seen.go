@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"time"
+
+	"github.com/otelcol-mesh/otelcol-mesh/internal/wire"
 )
 
 // generations is how many parts of the window are forgotten one by one; one more is being filled.
@@ -91,17 +93,17 @@ func (s *Seen) Encode() []byte {
 // Restore takes what [Seen.Encode] returned. The time since then does not count: a sender that could not send could not
 // send again either. After an error nothing was changed.
 func (s *Seen) Restore(b []byte, now time.Time) error {
-	r := reader{b: b}
+	r := wire.Reader{B: b}
 	next := NewSeen(s.window, s.most, now)
 	next.forgotten = s.forgotten
 	for i := range next.parts {
-		next.begun[i] = now.Add(-min(max(time.Duration(r.signed()), 0), 24*time.Hour))
-		raw := r.octets(r.upTo(uint64(len(r.b)/len(ID{}))) * uint64(len(ID{})))
+		next.begun[i] = now.Add(-min(max(time.Duration(r.Varint()), 0), 24*time.Hour))
+		raw := r.Take(r.UpTo(uint64(len(r.B)/len(ID{}))) * uint64(len(ID{})))
 		for ; len(raw) > 0; raw = raw[len(ID{}):] {
 			next.parts[i][ID(raw)] = struct{}{}
 		}
 	}
-	if r.bad || len(r.b) != 0 {
+	if r.Bad || len(r.B) != 0 {
 		return ErrSeen
 	}
 	*s = *next

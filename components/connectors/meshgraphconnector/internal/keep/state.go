@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/otelcol-mesh/otelcol-mesh/internal/disk"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/wire"
 )
 
 // stateMagic begins a state, and ends with the version of its format:
@@ -25,6 +26,8 @@ const (
 	maxParts   = 64
 	maxName    = 64
 )
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // ErrState means bytes that are no state, or a damaged one.
 var ErrState = errors.New("not a state of the connector, or damaged")
@@ -62,13 +65,14 @@ func (d *Directory) Load(file string) (*State, error) {
 		return &State{}, errors.Join(fmt.Errorf("%w; it is kept as %s", err, aside), failed)
 	}
 	// A file with a lower number would be taken for one that the state covers.
-	d.number = max(d.number, state.Begin)
+	d.journal.From(state.Begin)
 	return state, nil
 }
 
-// Save writes the state: a crash at any moment leaves the old one or this one. It returns its size.
+// Save writes the state: a crash at any moment leaves the old one or this one. It returns its size. It waits for
+// the disk for as long as that takes.
 func (d *Directory) Save(file string, s *State) (int64, error) {
-	return disk.Replace(d.in(file), func(w io.Writer) error {
+	return d.replace(d.in(file), func(w io.Writer) error {
 		sum := crc32.New(castagnoli)
 		both := io.MultiWriter(w, sum)
 		head := append([]byte(nil), stateMagic...)
@@ -108,13 +112,13 @@ func decodeState(raw []byte) (*State, error) {
 	if binary.LittleEndian.Uint32(raw[end:]) != crc32.Checksum(raw[:end], castagnoli) {
 		return nil, fmt.Errorf("%w: the checksum does not fit", ErrState)
 	}
-	r := reader{b: raw[len(stateMagic):end]}
-	s := &State{At: r.time(), Begin: r.number(), Parts: map[string][]byte{}}
-	for range r.upTo(maxParts) {
-		name := string(r.octets(r.upTo(maxName)))
-		s.Parts[name] = r.octets(r.number())
+	r := wire.Reader{B: raw[len(stateMagic):end]}
+	s := &State{At: r.Time(), Begin: r.Uvarint(), Parts: map[string][]byte{}}
+	for range r.UpTo(maxParts) {
+		name := string(r.Take(r.UpTo(maxName)))
+		s.Parts[name] = r.Take(r.Uvarint())
 	}
-	if r.bad || len(r.b) != 0 {
+	if r.Bad || len(r.B) != 0 {
 		return nil, fmt.Errorf("%w: it does not end where it should", ErrState)
 	}
 	return s, nil

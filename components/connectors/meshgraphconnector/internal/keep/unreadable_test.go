@@ -14,14 +14,15 @@ import (
 // TestWhatCannotBeReadIsCountedAndKept has a disk that gives neither the journal nor the state back.
 func TestWhatCannotBeReadIsCountedAndKept(t *testing.T) {
 	path := t.TempDir()
-	d, err := Open(path, 1<<20)
+	d, err := Open(path, Options{Most: 1 << 20})
 	require.NoError(t, err)
 	require.NoError(t, d.Roll(begin))
 	require.NoError(t, d.Close())
-	d, err = Open(path, 1<<20)
+	d, err = Open(path, Options{Most: 1 << 20})
 	require.NoError(t, err)
 	size := d.Size()
-	require.NoError(t, os.Rename(d.name(1), d.name(1)+".away"))
+	file := filepath.Join(path, "journal.00000000000000000001")
+	require.NoError(t, os.Rename(file, file+".away"))
 	report := d.Replay(0, &record{})
 	assert.Equal(t, 1, report.DamagedFiles)
 	assert.Equal(t, size, report.DamagedBytes)

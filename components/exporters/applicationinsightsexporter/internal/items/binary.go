@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/otelcol-mesh/otelcol-mesh/internal/wire"
 )
 
 // The stored form of a batch, version 1. Numbers are little endian, "varint" is that of encoding/binary.
@@ -151,17 +153,17 @@ func Decode(stored []byte) (*Batch, []Damage) {
 	if err != nil {
 		return &Batch{}, []Damage{{Raw: stored, Err: err}}
 	}
-	r := reader{rest: head}
+	r := wire.Reader{B: head}
 	b := &Batch{}
-	if accepted := r.varint(); accepted != 0 {
+	if accepted := r.Varint(); accepted != 0 {
 		b.accepted = time.Unix(0, accepted)
 	}
-	blocks := r.uvarint()
+	blocks := r.Uvarint()
 	var damages []Damage
-	for ; blocks > 0 && !r.failed; blocks-- {
-		items, size, length := r.uvarint(), r.uvarint(), r.uvarint()
-		sum := r.uint32()
-		if r.failed {
+	for ; blocks > 0 && !r.Bad; blocks-- {
+		items, size, length := r.Uvarint(), r.Uvarint(), r.Uvarint()
+		sum := r.Uint32()
+		if r.Bad {
 			break
 		}
 		part := body[:min(length, uint64(len(body)))]
@@ -170,7 +172,7 @@ func Decode(stored []byte) (*Batch, []Damage) {
 			damages = append(damages, Damage{Raw: part, Items: int(min(items, math.MaxInt32)), Err: err})
 		}
 	}
-	if r.failed || len(r.rest) > 0 || len(body) > 0 {
+	if r.Bad || len(r.B) > 0 || len(body) > 0 {
 		damages = append(damages, Damage{Raw: stored, Err: errContent})
 	}
 	return b, damages
@@ -196,23 +198,23 @@ func (b *Batch) readBlock(part []byte, items, size, length uint64, sum uint32) e
 	case checksum(part) != sum:
 		return errChecksum
 	}
-	r := reader{rest: part}
-	indexLength := r.uvarint()
+	r := wire.Reader{B: part}
+	indexLength := r.Uvarint()
 	// Each item has at least four bytes in the index.
-	if r.failed || indexLength > uint64(len(r.rest)) || items > indexLength/4 || size > MaxText || uint64(len(b.text))+size > MaxText {
+	if r.Bad || indexLength > uint64(len(r.B)) || items > indexLength/4 || size > MaxText || uint64(len(b.text))+size > MaxText {
 		return errContent
 	}
-	index := reader{rest: r.rest[:indexLength]}
+	index := wire.Reader{B: r.B[:indexLength]}
 	// The decoder stops where the room ends, whatever the frame says of itself.
 	room := slices.Grow(b.text, int(size))
-	text, err := decompressor().DecodeAll(r.rest[indexLength:], room[:len(b.text):len(b.text)+int(size)])
+	text, err := decompressor().DecodeAll(r.B[indexLength:], room[:len(b.text):len(b.text)+int(size)])
 	if err != nil {
 		return err
 	}
 	if uint64(len(text)-len(b.text)) != size {
 		return errContent
 	}
-	entries, sources, ok := index.entries(b.entries, int(items), uint64(len(b.text)), uint64(len(text)))
+	entries, sources, ok := readEntries(&index, b.entries, int(items), uint64(len(b.text)), uint64(len(text)))
 	if !ok {
 		return errContent
 	}
@@ -220,14 +222,14 @@ func (b *Batch) readBlock(part []byte, items, size, length uint64, sum uint32) e
 	return nil
 }
 
-// entries appends that many entries, whose texts lie between start and end and fill it.
-func (r *reader) entries(to []entry, items int, start, end uint64) (all []entry, sources int, ok bool) {
+// readEntries appends that many entries, whose texts lie between start and end and fill it.
+func readEntries(r *wire.Reader, to []entry, items int, start, end uint64) (all []entry, sources int, ok bool) {
 	before := int64(0)
 	for range items {
-		length := r.uvarint()
-		before += r.varint()
-		kind, reject := r.byte(), r.byte()
-		if r.failed || length > end-start {
+		length := r.Uvarint()
+		before += r.Varint()
+		kind, reject := r.Octet(), r.Octet()
+		if r.Bad || length > end-start {
 			return nil, 0, false
 		}
 		start += length
@@ -240,51 +242,5 @@ func (r *reader) entries(to []entry, items int, start, end uint64) (all []entry,
 			strikes: kind >> strikesShift & MaxStrikes,
 		})
 	}
-	return to, sources, start == end && len(r.rest) == 0
-}
-
-// reader takes numbers off the front of bytes. After a failure it returns zeros.
-type reader struct {
-	rest   []byte
-	failed bool
-}
-
-func (r *reader) skip(n int) {
-	if n <= 0 || n > len(r.rest) {
-		r.failed, r.rest = true, nil
-		return
-	}
-	r.rest = r.rest[n:]
-}
-
-func (r *reader) uvarint() uint64 {
-	v, n := binary.Uvarint(r.rest)
-	r.skip(n)
-	return v
-}
-
-func (r *reader) varint() int64 {
-	v, n := binary.Varint(r.rest)
-	r.skip(n)
-	return v
-}
-
-func (r *reader) byte() byte {
-	if len(r.rest) == 0 {
-		r.failed = true
-		return 0
-	}
-	v := r.rest[0]
-	r.rest = r.rest[1:]
-	return v
-}
-
-func (r *reader) uint32() uint32 {
-	if len(r.rest) < 4 {
-		r.failed, r.rest = true, nil
-		return 0
-	}
-	v := binary.LittleEndian.Uint32(r.rest)
-	r.rest = r.rest[4:]
-	return v
+	return to, sources, start == end && len(r.B) == 0
 }

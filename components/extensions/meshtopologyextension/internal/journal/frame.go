@@ -5,25 +5,23 @@ package journal
 import (
 	"encoding/binary"
 	"errors"
-	"hash/crc32"
 	"time"
 
+	"github.com/otelcol-mesh/otelcol-mesh/internal/disk/journal"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/source/inventory"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/wire"
 )
 
 const (
 	// magic begins a file, and ends with the version of its frames.
 	magic = "OCMJRNL1"
-	// marker begins a frame. None of its bytes is common in what follows.
-	marker = "\xF7\xA3\x1E\xC9"
-
-	headBytes = len(marker) + 2*4
 	// maxPayload is the longest payload: a body, two names and the numbers.
 	maxPayload = inventory.MaxBodyBytes + 2*inventory.MaxStringBytes + 128
 )
 
 var (
-	castagnoli = crc32.MakeTable(crc32.Castagnoli)
+	// None of the marker's bytes is common in what follows.
+	frames     = journal.Frame{Marker: "\xF7\xA3\x1E\xC9", MaxPayload: maxPayload}
 	errPayload = errors.New("the payload of a frame ends early")
 )
 
@@ -31,8 +29,7 @@ var (
 // strings in their order, and the body, which takes the rest.
 func appendFrame(b []byte, m *inventory.Message, received time.Time) []byte {
 	begin := len(b)
-	b = append(b, marker...)
-	b = append(b, make([]byte, 2*4)...)
+	b = frames.Begin(b)
 	b = binary.AppendVarint(b, received.UnixNano())
 	b = binary.AppendVarint(b, int64(m.Schema))
 	b = binary.AppendVarint(b, m.Epoch)
@@ -50,80 +47,24 @@ func appendFrame(b []byte, m *inventory.Message, received time.Time) []byte {
 		b = append(b, s...)
 	}
 	b = append(b, m.Body...)
-	head := b[begin+len(marker):]
-	binary.LittleEndian.PutUint32(head, uint32(len(head)-2*4))
-	binary.LittleEndian.PutUint32(head[4:], checksum(head))
-	return b
-}
-
-// checksum is that of the length and the payload in what follows the marker. The length is covered too, as a wrong one
-// would make what it spans the payload.
-func checksum(head []byte) uint32 {
-	return crc32.Update(crc32.Checksum(head[:4], castagnoli), castagnoli, head[2*4:])
+	return frames.End(b, begin)
 }
 
 // parsePayload returns the message of a payload. The body shares the payload's memory.
 func parsePayload(b []byte) (m *inventory.Message, received time.Time, err error) {
-	p := payload{rest: b}
+	p := wire.Reader{B: b}
 	m = &inventory.Message{}
-	received = time.Unix(0, p.varint()).UTC()
-	m.Schema, m.Epoch, m.Sequence = int(p.varint()), p.varint(), p.uvarint()
-	m.Kind = inventory.Kind(p.byte())
-	m.Part, m.Parts = int(p.varint()), int(p.varint())
-	if p.byte() != 0 {
-		m.At = time.Unix(0, p.varint()).UTC()
+	received = p.Time()
+	m.Schema, m.Epoch, m.Sequence = int(p.Varint()), p.Varint(), p.Uvarint()
+	m.Kind = inventory.Kind(p.Octet())
+	m.Part, m.Parts = int(p.Varint()), int(p.Varint())
+	if p.Octet() != 0 {
+		m.At = p.Time()
 	}
-	m.Cluster, m.ClusterUID = p.text(), p.text()
-	if p.bad {
+	m.Cluster, m.ClusterUID = string(p.Take(p.UpTo(inventory.MaxStringBytes))), string(p.Take(p.UpTo(inventory.MaxStringBytes)))
+	if p.Bad {
 		return nil, time.Time{}, errPayload
 	}
-	m.Body = p.rest
+	m.Body = p.B
 	return m, received, nil
-}
-
-// payload reads values from the front of what is left.
-type payload struct {
-	rest []byte
-	bad  bool
-}
-
-func (p *payload) skip(n int) {
-	if n <= 0 || n > len(p.rest) {
-		p.bad = true
-		return
-	}
-	p.rest = p.rest[n:]
-}
-
-func (p *payload) varint() int64 {
-	value, n := binary.Varint(p.rest)
-	p.skip(n)
-	return value
-}
-
-func (p *payload) uvarint() uint64 {
-	value, n := binary.Uvarint(p.rest)
-	p.skip(n)
-	return value
-}
-
-func (p *payload) byte() byte {
-	if len(p.rest) == 0 {
-		p.bad = true
-		return 0
-	}
-	value := p.rest[0]
-	p.rest = p.rest[1:]
-	return value
-}
-
-func (p *payload) text() string {
-	length := p.uvarint()
-	if length > inventory.MaxStringBytes || length > uint64(len(p.rest)) {
-		p.bad = true
-		return ""
-	}
-	value := string(p.rest[:length])
-	p.rest = p.rest[length:]
-	return value
 }

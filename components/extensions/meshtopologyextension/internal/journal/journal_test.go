@@ -4,6 +4,7 @@ package journal
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,6 +15,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/otelcol-mesh/otelcol-mesh/internal/disk"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/disk/disktest"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/source/inventory"
 )
 
@@ -40,7 +43,12 @@ func keep(n int) kept { return kept{message(n), begin.Add(time.Duration(n) * tim
 
 func open(t *testing.T, prefix string) *Journal {
 	t.Helper()
-	j, err := Open(prefix)
+	return openOn(t, prefix, Options{})
+}
+
+func openOn(t *testing.T, prefix string, o Options) *Journal {
+	t.Helper()
+	j, err := Open(prefix, o)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, j.Close()) })
 	return j
@@ -56,7 +64,7 @@ func add(t *testing.T, j *Journal, numbers ...int) {
 
 func replay(t *testing.T, prefix string) ([]kept, Report) {
 	t.Helper()
-	j, err := Open(prefix)
+	j, err := Open(prefix, Options{})
 	require.NoError(t, err)
 	var out []kept
 	report := j.Replay(func(m *inventory.Message, received time.Time) {
@@ -165,7 +173,7 @@ func TestDamageCostsOneMessage(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, next.Remove(through))
 	assert.Empty(t, files(t, prefix))
-	aside, err := os.ReadFile(prefix + "." + setAside)
+	aside, err := os.ReadFile(prefix + ".damaged")
 	require.NoError(t, err)
 	assert.Equal(t, damaged, aside, "for people to look at")
 }
@@ -176,67 +184,62 @@ func TestADiskThatFails(t *testing.T) {
 	prefix := filepath.Join(directory, "j")
 	j := open(t, prefix)
 	add(t, j, 0)
-	// Nothing can be written to the file, and nothing taken back.
-	require.NoError(t, j.file.Close())
 	m := message(1)
-	require.ErrorIs(t, j.Append(&m, begin), os.ErrClosed)
-	add(t, j, 2)
-	got, report := replay(t, prefix)
-	assert.Equal(t, want(0, 2), got, "it goes on with the next file")
-	assert.False(t, report.Damaged())
-	j.unsynced = nil
-
 	require.NoError(t, os.Rename(directory, directory+".away"))
 	_, err := j.Rotate([]inventory.Message{m}, begin)
 	require.Error(t, err)
 	require.NoError(t, os.Rename(directory+".away", directory))
 	add(t, j, 3)
-	got, _ = replay(t, prefix)
-	assert.Equal(t, want(0, 2, 3), got, "it is as it was")
+	got, _ := replay(t, prefix)
+	assert.Equal(t, want(0, 3), got, "it is as it was")
 
-	// Something else has the next name.
-	require.NoError(t, os.Mkdir(j.name(j.number+1), 0o700))
-	_, err = j.Rotate([]inventory.Message{message(4)}, begin.Add(4*time.Second))
-	require.NoError(t, err)
-	got, _ = replay(t, prefix)
-	assert.Equal(t, want(0, 2, 3, 4), got)
-
-	_, err = Open(filepath.Join(directory, "none", "j"))
+	_, err = Open(filepath.Join(directory, "none", "j"), Options{})
 	require.Error(t, err)
+}
+
+// TestADiskThatHangs prevents that the extension, which has one goroutine for all clusters, stands still with its disk.
+func TestADiskThatHangs(t *testing.T) {
+	prefix := filepath.Join(t.TempDir(), "j")
+	var slow disktest.Disk
+	j := openOn(t, prefix, Options{Patience: 10 * time.Millisecond, Create: slow.Create})
+	add(t, j, 0)
+	_, release := slow.Hang()
+	m := message(1)
+	require.ErrorIs(t, j.Append(&m, keep(1).received), disk.ErrHangs)
+	require.ErrorIs(t, j.Append(&m, begin), disk.ErrHangs)
+	_, err := j.Rotate(nil, begin)
+	require.ErrorIs(t, err, disk.ErrHangs)
+	require.ErrorIs(t, j.Remove(1), disk.ErrHangs)
+	require.ErrorIs(t, j.Sync(), disk.ErrHangs)
+	assert.Zero(t, j.Before())
+	_, total := j.Size()
+	assert.Positive(t, total)
+	release()
+	require.Eventually(t, func() bool { return j.Sync() == nil }, 10*time.Second, time.Millisecond)
+	add(t, j, 2)
+	got, report := replay(t, prefix)
+	assert.Equal(t, want(0, 1, 2), got, "what was under way got there after all")
+	assert.False(t, report.Damaged())
 }
 
 // The system reports once that bytes did not get to the disk. A call that finds nothing to do has not brought them there.
 func TestWhatTheDiskDidNotTakeStaysLost(t *testing.T) {
 	prefix := filepath.Join(t.TempDir(), "j")
-	j := open(t, prefix)
+	var broken disktest.Disk
+	j := openOn(t, prefix, Options{Create: broken.Create})
 	add(t, j, 0)
 	require.NoError(t, j.Sync())
-	// A closed file fails to be synced as one of a broken disk does.
-	lost, err := os.Create(prefix + ".lost")
-	require.NoError(t, err)
-	require.NoError(t, lost.Close())
-	j.unsynced = append(j.unsynced, lost)
-	require.ErrorIs(t, j.Sync(), os.ErrClosed)
-	require.ErrorIs(t, j.Sync(), os.ErrClosed, "nothing is left to do, and nothing is better")
+	lost := errors.New("input/output error")
+	broken.Fail(disktest.Sync, lost)
 	add(t, j, 1)
-	require.ErrorIs(t, j.Sync(), os.ErrClosed)
-	_, err = j.Rotate([]inventory.Message{message(2)}, begin)
+	require.ErrorIs(t, j.Sync(), lost)
+	broken.Fail(disktest.Sync, nil)
+	require.ErrorIs(t, j.Sync(), lost, "nothing is left to do, and nothing is better")
+	add(t, j, 1)
+	require.ErrorIs(t, j.Sync(), lost)
+	_, err := j.Rotate([]inventory.Message{message(2)}, begin)
 	require.NoError(t, err)
 	require.NoError(t, j.Sync(), "a copy has it, or the next failure is of that")
-}
-
-func TestHalfAFrameIsTakenBack(t *testing.T) {
-	prefix := filepath.Join(t.TempDir(), "j")
-	j := open(t, prefix)
-	add(t, j, 0)
-	// What a write leaves that the disk has no room for.
-	_, err := j.file.WriteString(marker + "half")
-	require.NoError(t, err)
-	require.NoError(t, j.back())
-	add(t, j, 1)
-	got, report := replay(t, prefix)
-	assert.Equal(t, want(0, 1), got)
-	assert.False(t, report.Damaged())
 }
 
 func TestLongFilesAreReadInParts(t *testing.T) {
@@ -276,9 +279,9 @@ func FuzzRead(f *testing.F) {
 		good = appendFrame(good, &m, begin)
 	}
 	f.Add([]byte(magic), good)
-	f.Add([]byte{}, []byte(marker))
-	f.Add([]byte(magic+marker+"\x00\x00\x00\x7f"), good)
-	f.Add([]byte(magic+marker+"\x05\x00\x00\x00"), good)
+	f.Add([]byte{}, []byte(frames.Marker))
+	f.Add([]byte(magic+frames.Marker+"\x00\x00\x00\x7f"), good)
+	f.Add([]byte(magic+frames.Marker+"\x05\x00\x00\x00"), good)
 	f.Fuzz(func(t *testing.T, before, after []byte) {
 		m := message(5)
 		data := append(appendFrame(bytes.Clone(before), &m, begin), after...)
@@ -288,7 +291,7 @@ func FuzzRead(f *testing.F) {
 		damage, err := read(bytes.NewReader(data), &report, func(m *inventory.Message, received time.Time) {
 			n++
 			found = found || (fmt.Sprint(*m) == fmt.Sprint(message(5)) && received.Equal(begin))
-			back, at, err := parsePayload(appendFrame(nil, m, received)[headBytes:])
+			back, at, err := parsePayload(appendFrame(nil, m, received)[frames.HeadBytes():])
 			if err != nil || !at.Equal(received) || fmt.Sprint(*back) != fmt.Sprint(*m) {
 				t.Fatalf("%+v became %+v: %v", m, back, err)
 			}
@@ -296,7 +299,7 @@ func FuzzRead(f *testing.F) {
 		if err != nil || n != report.Messages || damage < 0 || damage+report.TornBytes > int64(len(data)) {
 			t.Fatalf("%d of %d bytes, %d messages, %+v, %v", damage, len(data), n, report, err)
 		}
-		if !found && !bytes.Contains(before, []byte(marker[:1])) {
+		if !found && !bytes.Contains(before, []byte(frames.Marker[:1])) {
 			t.Fatal("the message between is not found")
 		}
 	})

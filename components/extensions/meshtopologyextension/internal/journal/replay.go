@@ -4,13 +4,13 @@ package journal
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"time"
 
+	"github.com/otelcol-mesh/otelcol-mesh/internal/disk/journal"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/source/inventory"
 )
 
@@ -38,17 +38,16 @@ func (j *Journal) Replay(take func(m *inventory.Message, received time.Time)) Re
 	var report Report
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	for i := range j.older {
-		s := &j.older[i]
+	j.files.Files(0, func(path string, _ uint64, _ int64) (int64, error) {
 		report.Files++
-		damage, err := replayFile(j.name(s.number), &report, take)
+		damage, err := replayFile(path, &report, take)
 		if damage > 0 || err != nil {
-			s.damaged = true
 			report.DamagedFiles++
 			report.DamagedBytes += damage
 			report.Err = errors.Join(report.Err, err)
 		}
-	}
+		return damage, err
+	})
 	return report
 }
 
@@ -62,7 +61,7 @@ func replayFile(path string, report *Report, take func(*inventory.Message, time.
 }
 
 // window is how much of a file is held at least, so that any frame fits.
-const window = 2 * (headBytes + maxPayload)
+const window = 2 * (64 + maxPayload)
 
 // reader reads the frames of one file.
 type reader struct {
@@ -90,40 +89,14 @@ func (r *reader) fill(n int) {
 	}
 }
 
-// state of the beginning of what is left.
-type state uint8
-
-const (
-	whole state = iota
-	// torn: the file ends within the frame.
-	torn
-	// broken: it is no frame.
-	broken
-)
-
-// frame returns the payload of the frame that begins here, and the bytes that it takes.
-func (r *reader) frame() (state, []byte, int) {
-	r.fill(headBytes)
-	if n := min(len(r.buf), len(marker)); string(r.buf[:n]) != marker[:n] {
-		return broken, nil, 0
+// frame returns what the frame is that begins here, its payload, and the bytes that it takes.
+func (r *reader) frame() (journal.State, []byte, int) {
+	state, payload, n := frames.Read(r.buf)
+	if state == journal.Torn && n > len(r.buf) {
+		r.fill(n)
+		return frames.Read(r.buf)
 	}
-	if len(r.buf) < headBytes {
-		return torn, nil, 0
-	}
-	head := r.buf[len(marker):]
-	length := int(binary.LittleEndian.Uint32(head))
-	if length > maxPayload {
-		return broken, nil, 0
-	}
-	r.fill(headBytes + length)
-	if len(r.buf) < headBytes+length {
-		return torn, nil, 0
-	}
-	head = r.buf[len(marker) : headBytes+length]
-	if checksum(head) != binary.LittleEndian.Uint32(head[4:]) {
-		return broken, nil, 0
-	}
-	return whole, head[2*4:], headBytes + length
+	return state, payload, n
 }
 
 // read hands the messages of one file out, and returns how many bytes of it are damaged.
@@ -139,12 +112,12 @@ func read(in io.Reader, report *Report, take func(*inventory.Message, time.Time)
 	var lost int64
 	cut, zero := false, true
 	for {
-		r.fill(headBytes)
+		r.fill(frames.HeadBytes())
 		if len(r.buf) == 0 {
 			break
 		}
 		how, payload, n := r.frame()
-		if how == whole {
+		if how == journal.Whole {
 			if m, received, err := parsePayload(payload); err == nil {
 				take(m, received)
 				report.Messages++
@@ -157,7 +130,7 @@ func read(in io.Reader, report *Report, take func(*inventory.Message, time.Time)
 			continue
 		}
 		// A torn frame is the last one, unless it is its length that is wrong.
-		cut = cut || (how == torn && lost == 0)
+		cut = cut || (how == journal.Torn && lost == 0)
 		n = r.next()
 		for _, b := range r.buf[:n] {
 			zero = zero && b == 0
@@ -174,12 +147,12 @@ func read(in io.Reader, report *Report, take func(*inventory.Message, time.Time)
 
 // next returns how far the next place is at which a frame may begin.
 func (r *reader) next() int {
-	if i := bytes.Index(r.buf[1:], []byte(marker)); i >= 0 {
+	if i := bytes.Index(r.buf[1:], []byte(frames.Marker)); i >= 0 {
 		return 1 + i
 	}
 	if r.eof {
 		return len(r.buf)
 	}
 	// The marker may begin in what is here and end in what is not.
-	return max(len(r.buf)-len(marker)+1, 1)
+	return max(len(r.buf)-len(frames.Marker)+1, 1)
 }
