@@ -75,7 +75,7 @@ func (b *Builder) Build(now time.Time) *Snapshot {
 func (w *WorkloadSpec) state(pod *PodSpec) PodState {
 	return PodState{
 		PodSpec: *pod, Namespace: w.Namespace, Workload: w.Name, Kind: w.Kind, Service: w.Service, Version: w.Version,
-		ServiceAccount: w.ServiceAccount, Waypoint: w.Waypoint,
+		ServiceAccount: w.ServiceAccount, Revision: w.Revision, Waypoint: w.Waypoint,
 	}
 }
 

@@ -61,7 +61,7 @@ func checkPod(p *PodState) string {
 		return badName
 	case !named(p.Workload):
 		return badWorkload
-	case !short(p.Kind, p.Service, p.Version, p.ServiceAccount, p.Node, p.Network, p.Region, p.Zone):
+	case !short(p.Kind, p.Service, p.Version, p.ServiceAccount, p.Revision, p.Node, p.Network, p.Region, p.Zone):
 		return badText
 	case strings.HasPrefix(p.Network, nameless):
 		return badNetwork
@@ -73,7 +73,7 @@ func checkWorkload(w *WorkloadSpec) string {
 	switch {
 	case !named(w.Namespace, w.Name):
 		return badName
-	case !short(w.Kind, w.Service, w.Version, w.ServiceAccount):
+	case !short(w.Kind, w.Service, w.Version, w.ServiceAccount, w.Revision):
 		return badText
 	}
 	return ""
@@ -93,7 +93,7 @@ func checkService(s *ServiceSpec) string {
 	if !named(s.Namespace, s.Name) {
 		return badName
 	}
-	if !short(s.Hosts...) {
+	if !short(s.Hosts...) || !short(s.Canonical) {
 		return badText
 	}
 	for i := range s.Endpoints {

@@ -118,9 +118,9 @@ type PodState struct {
 	UID UID
 	// Namespace of the pod and of its workload. Required.
 	Namespace string
-	// Workload, Kind, Service, Version and ServiceAccount mean the same as in [WorkloadSpec]; a pod without an owner is
+	// Workload, Kind, Service, Version, ServiceAccount and Revision mean the same as in [WorkloadSpec]; a pod without an owner is
 	// its own workload.
-	Workload, Kind, Service, Version, ServiceAccount string
+	Workload, Kind, Service, Version, ServiceAccount, Revision string
 	// Waypoint means the same as in [WorkloadSpec].
 	Waypoint bool
 	// HostNetwork says that the pod's addresses are its node's, which therefore name nobody.

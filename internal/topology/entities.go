@@ -89,6 +89,8 @@ type Workload struct {
 	EastWest *Gateway
 	// Waypoint says that it is a waypoint of Istio's ambient mode.
 	Waypoint bool
+	// Revision is that of the template that its pods were made from; empty if not known, or if they differ in it.
+	Revision string
 
 	service, version, account, principal string
 	// place is what all pods agree on; nil in the record of a pod.

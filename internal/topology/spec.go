@@ -66,6 +66,9 @@ type ServiceSpec struct {
 	Endpoints []ZoneEndpoints
 	// EndingKnown says that [ZoneEndpoints.Ending] is told.
 	EndingKnown bool
+	// Canonical is the canonical service of the pods behind it, if they all have the same one and it is not the service's own name; else
+	// empty, also if not known.
+	Canonical string
 }
 
 // ZoneEndpoints counts the endpoints of a service in one zone.
@@ -90,6 +93,9 @@ type WorkloadSpec struct {
 	Version string
 	// ServiceAccount gives the principal together with the cluster's trust domain; empty if not known.
 	ServiceAccount string
+	// Revision is that of the template that the owner made the pods from, such as a Deployment's pod-template-hash: two of
+	// them at a time are a deployment under way. Empty if not known.
+	Revision string
 	// Waypoint says that the workload is a waypoint of Istio's ambient mode: it carries calls and is no end of one.
 	Waypoint bool
 	Pods     []PodSpec

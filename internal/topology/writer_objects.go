@@ -109,7 +109,7 @@ func (p *Pod) described() PodState {
 	w := p.Workload
 	return PodState{
 		Namespace: w.Namespace, Workload: w.Name, Kind: w.Kind, Service: w.service, Version: w.version, ServiceAccount: w.account,
-		Waypoint: w.Waypoint,
+		Revision: w.Revision, Waypoint: w.Waypoint,
 	}
 }
 
@@ -232,13 +232,14 @@ func (w *Writer) cloneService(spec *ServiceSpec, old *Service) *ServiceSpec {
 	if old != nil && slices.Equal(old.spec.Addresses, addresses) && slices.Equal(old.spec.Ports, spec.Ports) &&
 		slices.Equal(old.spec.Hosts, spec.Hosts) && old.spec.External == spec.External &&
 		slices.Equal(old.spec.Endpoints, spec.Endpoints) && (old.spec.Endpoints == nil) == (spec.Endpoints == nil) &&
-		old.spec.EndingKnown == spec.EndingKnown {
+		old.spec.EndingKnown == spec.EndingKnown && old.spec.Canonical == spec.Canonical {
 		return nil
 	}
 	kept := &ServiceSpec{
 		Namespace: w.strings.intern(spec.Namespace), Name: strings.Clone(spec.Name), Addresses: slices.Clone(addresses),
 		Ports: slices.Clone(spec.Ports), Hosts: slices.Clone(spec.Hosts), External: spec.External,
 		Endpoints: slices.Clone(spec.Endpoints), EndingKnown: spec.EndingKnown,
+		Canonical: w.strings.intern(spec.Canonical),
 	}
 	for i := range kept.Hosts {
 		kept.Hosts[i] = strings.Clone(kept.Hosts[i])

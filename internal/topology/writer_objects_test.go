@@ -322,6 +322,36 @@ func TestWaypoint(t *testing.T) {
 	assert.False(t, listed.Waypoint)
 }
 
+// TestRevision prevents that a deployment, which brings nothing else that is new, does not show: pods of two templates differ in it,
+// and the workload has none while they do. A pod that is gone keeps its own.
+func TestRevision(t *testing.T) {
+	d := newDesk(Limits{})
+	old, fresh := pod("w-1", "10.0.0.1", 1, 900), pod("w-2", "10.0.0.2", 2, 900)
+	old.Revision, fresh.Revision = "a", "a"
+	d.first("c", old, fresh)
+	revisions := func() []string {
+		s := d.Publish()
+		one, _ := s.ByAddress("n", addr("10.0.0.1"))
+		two, _ := s.ByAddress("n", addr("10.0.0.2"))
+		listed, _ := s.Workload("c", "ns", one.Workload.Name)
+		assert.Equal(t, one.Workload.Revision, one.State().Revision)
+		return []string{one.Workload.Revision, two.Workload.Revision, listed.Revision}
+	}
+	assert.Equal(t, []string{"a", "a", "a"}, revisions())
+	fresh.Revision = "b"
+	d.Apply(&Delta{Cluster: "c", At: second(1100), Pods: []PodState{fresh}})
+	assert.Equal(t, []string{"a", "b", ""}, revisions())
+	d.Apply(&Delta{Cluster: "c", At: second(1200), GonePods: []PodEnd{{Namespace: "ns", Name: "w-1", Earliest: second(1150), Latest: second(1160)}}})
+	s := d.Publish()
+	listed, _ := s.Workload("c", "ns", "w")
+	assert.Equal(t, "b", listed.Revision)
+	for p := range s.Pods("c") {
+		if p.Ended() {
+			assert.Equal(t, "a", p.Workload.Revision)
+		}
+	}
+}
+
 // What is known of a service's endpoints may change without their numbers: known to be none, and which are being deleted.
 func TestEndpointsOfAService(t *testing.T) {
 	w := NewWriter(WriterSettings{})
@@ -338,12 +368,14 @@ func TestEndpointsOfAService(t *testing.T) {
 		{Namespace: "shop", Name: "cart", Endpoints: []ZoneEndpoints{}, EndingKnown: true},
 		{Namespace: "shop", Name: "cart", Endpoints: []ZoneEndpoints{{Zone: "z", Ready: 1, Total: 2}}, EndingKnown: true},
 		{Namespace: "shop", Name: "cart", Endpoints: []ZoneEndpoints{{Zone: "z", Ready: 1, Total: 2, Ending: 1}}, EndingKnown: true},
+		{Namespace: "shop", Name: "cart", Endpoints: []ZoneEndpoints{{Zone: "z", Ready: 1, Total: 2, Ending: 1}}, EndingKnown: true, Canonical: "basket"},
 		{Namespace: "shop", Name: "cart"},
 	} {
 		w.Apply(&Delta{Cluster: "west", Services: []ServiceSpec{spec}})
 		got := service()
 		require.Equal(t, spec.Endpoints == nil, got.Endpoints == nil)
 		require.Equal(t, spec.EndingKnown, got.EndingKnown)
+		require.Equal(t, spec.Canonical, got.Canonical)
 		require.True(t, slices.Equal(spec.Endpoints, got.Endpoints))
 	}
 }

@@ -174,7 +174,7 @@ func (a *applier) update(old *Pod, state *PodState) {
 	node, place := a.whereabouts(state)
 	w := old.Workload
 	described := place == old.Place && w.Name == state.Workload && w.Kind == state.Kind && w.service == state.Service &&
-		w.version == state.Version && w.account == state.ServiceAccount && w.Waypoint == state.Waypoint
+		w.version == state.Version && w.account == state.ServiceAccount && w.Revision == state.Revision && w.Waypoint == state.Waypoint
 	ownRegion, ownZone := state.Region != "", state.Zone != ""
 	if described && node == old.Node && since == old.since && seen == old.seen && unseen == old.unseen && uid == old.uid &&
 		ownRegion == old.ownRegion && ownZone == old.ownZone {

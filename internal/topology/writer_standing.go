@@ -43,7 +43,7 @@ func (a *applier) addStanding(spec *WorkloadSpec) {
 	if old != nil {
 		r := old.record
 		if r.Kind == spec.Kind && r.service == spec.Service && r.version == spec.Version && r.account == spec.ServiceAccount &&
-			r.Waypoint == spec.Waypoint {
+			r.Revision == spec.Revision && r.Waypoint == spec.Waypoint {
 			old.mark = c.description.mark
 			return
 		}

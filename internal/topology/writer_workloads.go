@@ -20,13 +20,13 @@ type group struct {
 }
 
 type groupKey struct {
-	kind, service, version, account string
-	waypoint                        bool
-	place                           *Place
+	kind, service, version, account, revision string
+	waypoint                                  bool
+	place                                     *Place
 }
 
 func keyOf(state *PodState, place *Place) groupKey {
-	return groupKey{state.Kind, state.Service, state.Version, state.ServiceAccount, state.Waypoint, place}
+	return groupKey{state.Kind, state.Service, state.Version, state.ServiceAccount, state.Revision, state.Waypoint, place}
 }
 
 // manyGroups is the number of groups above which they are indexed.
@@ -43,7 +43,7 @@ func (p *parts) find(key *groupKey) (at int, record *Workload) {
 	for i := range p.groups {
 		r := p.groups[i].record
 		if r.Kind == key.kind && r.service == key.service && r.version == key.version && r.account == key.account &&
-			r.Waypoint == key.waypoint {
+			r.Revision == key.revision && r.Waypoint == key.waypoint {
 			record = r
 			if p.groups[i].place == key.place {
 				return i, r
@@ -55,7 +55,7 @@ func (p *parts) find(key *groupKey) (at int, record *Workload) {
 
 func (g *group) key() groupKey {
 	r := g.record
-	return groupKey{r.Kind, r.service, r.version, r.account, r.Waypoint, g.place}
+	return groupKey{r.Kind, r.service, r.version, r.account, r.Revision, r.Waypoint, g.place}
 }
 
 func (p *parts) add(g group) {
@@ -120,7 +120,7 @@ func (w *Writer) record(c *clusterState, state *PodState) *Workload {
 		Cluster: c.Cluster, Namespace: w.strings.intern(state.Namespace), Name: w.strings.intern(state.Workload),
 		Kind: w.strings.intern(state.Kind), service: w.strings.intern(state.Service),
 		version: w.strings.intern(state.Version), account: w.strings.intern(state.ServiceAccount),
-		Waypoint: state.Waypoint,
+		Revision: w.strings.intern(state.Revision), Waypoint: state.Waypoint,
 	}
 	r.EastWest = c.gatewayNamed(r.Namespace, r.Name)
 	r.principal = w.principal(c.Cluster, r)
@@ -184,6 +184,7 @@ func (p *parts) agreed(c *clusterState) *Workload {
 		keep(&now.service, g.record.service)
 		keep(&now.version, g.record.version)
 		keep(&now.account, g.record.account)
+		keep(&now.Revision, g.record.Revision)
 		keep(&now.principal, g.record.principal)
 		// A workload of which some pods carry calls is not surely an end.
 		now.Waypoint = now.Waypoint || g.record.Waypoint
@@ -216,6 +217,6 @@ func keep(field *string, value string) {
 // tellsWhat says whether two records tell the same.
 func (l *Workload) tellsWhat(other *Workload) bool {
 	return l.Cluster == other.Cluster && l.Kind == other.Kind && l.EastWest == other.EastWest && l.Waypoint == other.Waypoint && l.service == other.service &&
-		l.version == other.version && l.account == other.account && l.principal == other.principal &&
+		l.version == other.version && l.account == other.account && l.Revision == other.Revision && l.principal == other.principal &&
 		(l.place == other.place || (l.place != nil && other.place != nil && *l.place == *other.place))
 }

@@ -251,6 +251,31 @@ func without(b []byte, path []protowire.Number, drop protowire.Number) []byte {
 	return out
 }
 
+// An inventory that knows neither revisions nor canonical services says the rest.
+func TestAnInventoryWithoutRevisions(t *testing.T) {
+	d := &topology.Delta{
+		Cluster: "west", At: noon,
+		Services: []topology.ServiceSpec{{Namespace: "shop", Name: "cart", Canonical: "basket"}},
+		Pods: []topology.PodState{{
+			PodSpec: topology.PodSpec{Name: "basket-0"}, Namespace: "shop", Workload: "basket", Kind: "statefulset", Service: "basket", Revision: "basket-5d8f",
+		}},
+	}
+	for m := range NewEncoder("west", "u", 1).Delta(d) {
+		update, _, err := Decode(&m)
+		require.NoError(t, err)
+		require.Equal(t, d.Services, update.Services)
+		require.Equal(t, d.Pods, update.Pods)
+		m.Body = without(m.Body, []protowire.Number{inventoryServices}, serviceCanonical)
+		m.Body = without(m.Body, []protowire.Number{inventoryWorkloads}, workloadRevision)
+		update, _, err = Decode(&m)
+		require.NoError(t, err)
+		service, pod := d.Services[0], d.Pods[0]
+		service.Canonical, pod.Revision = "", ""
+		require.Equal(t, []topology.ServiceSpec{service}, update.Services)
+		require.Equal(t, []topology.PodState{pod}, update.Pods)
+	}
+}
+
 // An inventory that does not know which endpoints are being deleted says the rest, and that it does not know that.
 func TestAnInventoryWithoutEndingEndpoints(t *testing.T) {
 	d := &topology.Delta{Cluster: "west", At: noon, Services: []topology.ServiceSpec{{

@@ -181,6 +181,8 @@ func (d *decoder) workload(num protowire.Number, b []byte) error {
 			if f.typ == protowire.VarintType {
 				w.waypoint = f.value != 0
 			}
+		case workloadRevision:
+			return d.index(&w.revision, f, "revision")
 		}
 		return nil
 	})

@@ -39,6 +39,7 @@ const (
 	workloadVersion        protowire.Number = 5
 	workloadServiceAccount protowire.Number = 6
 	workloadWaypoint       protowire.Number = 7
+	workloadRevision       protowire.Number = 8
 )
 
 const (
@@ -87,6 +88,7 @@ const (
 	serviceEndpoints      protowire.Number = 7
 	serviceEndpointsKnown protowire.Number = 8
 	serviceEndingKnown    protowire.Number = 9
+	serviceCanonical      protowire.Number = 10
 )
 
 const (

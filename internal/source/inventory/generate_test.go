@@ -91,7 +91,7 @@ func (g generator) pod() topology.PodState {
 			Region: g.pick("", "r1"), Zone: g.pick("", "r1-1"),
 		},
 		UID: g.uid(), Namespace: g.pick("shop", "pay"), Workload: g.pick("reviews-v1", "web"), Kind: g.pick("", "deployment"),
-		Service: g.pick("", "reviews"), Version: g.pick("", "v1", "1.10"), ServiceAccount: g.pick("", "default"),
+		Service: g.pick("", "reviews"), Version: g.pick("", "v1", "1.10"), ServiceAccount: g.pick("", "default"), Revision: g.pick("", "5d8f", "reviews-66cc"),
 		Waypoint: g.maybe(), HostNetwork: g.maybe(), Unseen: g.maybe(), Since: g.time(), Seen: g.time(),
 	}
 }
@@ -108,7 +108,7 @@ func (g generator) service() topology.ServiceSpec {
 		for range g.IntN(3) {
 			s.Endpoints = append(s.Endpoints, topology.ZoneEndpoints{Zone: g.pick("", "r1-1"), Ready: g.Uint32(), Total: g.Uint32(), Ending: g.Uint32()})
 		}
-		s.EndingKnown = g.maybe()
+		s.EndingKnown, s.Canonical = g.maybe(), g.pick("", "reviews", "ratings")
 	}
 	return s
 }

@@ -78,6 +78,7 @@ func (d *decoder) workloadOf(s *topology.PodState, f field) error {
 	}
 	s.Namespace, s.Workload, s.Kind = w.namespace, w.name, w.kind
 	s.Service, s.Version, s.ServiceAccount, s.Waypoint = w.service, w.version, w.serviceAccount, w.waypoint
+	s.Revision = w.revision
 	return nil
 }
 
@@ -156,6 +157,8 @@ func (d *decoder) service(b []byte) error {
 			return f.bool(&known)
 		case serviceEndingKnown:
 			return f.bool(&s.EndingKnown)
+		case serviceCanonical:
+			return d.index(&s.Canonical, f, "canonical")
 		}
 		return nil
 	})

@@ -38,6 +38,7 @@ type page struct {
 type workloadKey struct {
 	namespace, name, kind, service, version, serviceAccount string
 	waypoint                                                bool
+	revision                                                string
 }
 
 // pageMark is a state of a page to which it can be taken back.
@@ -157,6 +158,7 @@ func (p *page) workload(key workloadKey) uint64 {
 	b = appendUint(b, workloadVersion, p.index(key.version))
 	b = appendUint(b, workloadServiceAccount, p.index(key.serviceAccount))
 	b = appendBool(b, workloadWaypoint, key.waypoint)
+	b = appendUint(b, workloadRevision, p.index(key.revision))
 	p.inner = b
 	p.workloadKeys = append(p.workloadKeys, key)
 	i := uint32(len(p.workloadKeys))

@@ -200,7 +200,7 @@ func (r record) pod(workloads []record) topology.PodState {
 			Network: r.index("network"), Region: r.index("region"), Zone: r.index("zone"),
 		},
 		UID: r.uid(), Namespace: w.index("namespace"), Workload: w.index("name"), Kind: w.index("kind"), Service: w.index("service"),
-		Version: w.index("version"), ServiceAccount: w.index("service_account"), Waypoint: w.bool("waypoint"), HostNetwork: r.bool("host_network"), Unseen: r.bool("unseen"),
+		Version: w.index("version"), ServiceAccount: w.index("service_account"), Revision: w.index("revision"), Waypoint: w.bool("waypoint"), HostNetwork: r.bool("host_network"), Unseen: r.bool("unseen"),
 	}
 	s.Since, s.Seen = r.times("since_ms", "seen_ms")
 	return s
@@ -209,7 +209,7 @@ func (r record) pod(workloads []record) topology.PodState {
 func (r record) service() topology.ServiceSpec {
 	s := topology.ServiceSpec{
 		Namespace: r.index("namespace"), Name: r.text("name"), Addresses: r.addresses(), Hosts: r.texts("hosts"),
-		External: r.bool("external"), EndingKnown: r.bool("ending_known"),
+		External: r.bool("external"), EndingKnown: r.bool("ending_known"), Canonical: r.index("canonical"),
 	}
 	ports := r.Get(r.field("ports")).List()
 	for i := range ports.Len() {

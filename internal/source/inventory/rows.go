@@ -22,7 +22,7 @@ func (p *page) past(s *PastPod) {
 
 func (p *page) appendPod(b []byte, s *topology.PodState) []byte {
 	b = appendUint(b, podWorkload, p.workload(workloadKey{
-		s.Namespace, s.Workload, s.Kind, s.Service, s.Version, s.ServiceAccount, s.Waypoint,
+		s.Namespace, s.Workload, s.Kind, s.Service, s.Version, s.ServiceAccount, s.Waypoint, s.Revision,
 	}))
 	b = p.podName(b, podNamePrefix, podNameSuffix, s.Name)
 	b = appendUID(b, podUID, &s.UID)
@@ -81,7 +81,8 @@ func (p *page) service(s *topology.ServiceSpec) {
 		b = appendBytes(b, serviceEndpoints, p.inner)
 	}
 	b = appendBool(b, serviceEndpointsKnown, s.Endpoints != nil)
-	p.row = appendBool(b, serviceEndingKnown, s.EndingKnown)
+	b = appendBool(b, serviceEndingKnown, s.EndingKnown)
+	p.row = appendUint(b, serviceCanonical, p.index(s.Canonical))
 	p.end(inventoryServices)
 }
 

@@ -16,7 +16,9 @@ type told struct {
 	facts    *topology.ClusterFacts
 	gateways []topology.GatewaySpec
 	services map[topology.ObjectName]uint64
-	seed     maphash.Seed
+	// canonical are the canonical services of those that have another one than their name.
+	canonical map[topology.ObjectName]string
+	seed      maphash.Seed
 }
 
 // delta takes what is pending.
@@ -72,6 +74,7 @@ func (e *engine) addService(d *topology.Delta, name topology.ObjectName) {
 		spec = service.value.spec
 		spec.Endpoints = e.endpointsOf(name)
 		spec.EndingKnown = spec.Endpoints != nil
+		spec.Canonical = e.canonical(name)
 		if both {
 			e.source.reportInvalid("serviceentry "+name.Namespace+"/"+name.Name, "a service of the same namespace has its name, so it is left out; rename it")
 		}
@@ -81,12 +84,21 @@ func (e *engine) addService(d *topology.Delta, name topology.ObjectName) {
 	default:
 		if _, known := e.told.services[name]; known {
 			delete(e.told.services, name)
+			delete(e.told.canonical, name)
 			d.GoneServices = append(d.GoneServices, name)
 		}
 		return
 	}
 	if e.told.services == nil {
 		e.told.services, e.told.seed = map[topology.ObjectName]uint64{}, maphash.MakeSeed()
+	}
+	if spec.Canonical == "" {
+		delete(e.told.canonical, name)
+	} else {
+		if e.told.canonical == nil {
+			e.told.canonical = map[topology.ObjectName]string{}
+		}
+		e.told.canonical[name] = spec.Canonical
 	}
 	hash := hashService(e.told.seed, &spec)
 	if old, known := e.told.services[name]; known && old == hash {
@@ -109,6 +121,7 @@ func hashService(seed maphash.Seed, spec *topology.ServiceSpec) uint64 {
 		maphash.WriteComparable(&h, host)
 	}
 	maphash.WriteComparable(&h, spec.External)
+	maphash.WriteComparable(&h, spec.Canonical)
 	maphash.WriteComparable(&h, spec.Endpoints != nil)
 	for _, z := range spec.Endpoints {
 		maphash.WriteComparable(&h, z)

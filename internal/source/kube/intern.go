@@ -27,6 +27,7 @@ func (in interner) text(p *string) {
 func (in interner) pod(p *topology.PodState) {
 	for _, text := range [...]*string{
 		&p.Namespace, &p.Node, &p.Network, &p.Region, &p.Zone, &p.Workload, &p.Kind, &p.Service, &p.Version, &p.ServiceAccount,
+		&p.Revision,
 	} {
 		in.text(text)
 	}

@@ -19,6 +19,7 @@ const (
 	labelVersion           = "version"
 	labelTemplateHash      = "pod-template-hash"
 	labelRolloutHash       = "rollouts-pod-template-hash"
+	labelControllerHash    = "controller-revision-hash"
 	labelRegion            = "topology.kubernetes.io/region"
 	labelZone              = "topology.kubernetes.io/zone"
 	labelOldRegion         = "failure-domain.beta.kubernetes.io/region"

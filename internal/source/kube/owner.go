@@ -56,6 +56,19 @@ func replicaSetOwner(name string, labels map[string]string) (owner, kind string)
 	return name, kindReplicaSet
 }
 
+// templateRevision returns the hash of the template that the owner made the pod from.
+func templateRevision(labels map[string]string, kind string) string {
+	switch kind {
+	case kindDeployment:
+		return labels[labelTemplateHash]
+	case kindRollout:
+		return labels[labelRolloutHash]
+	case kindStatefulSet, kindDaemonSet:
+		return labels[labelControllerHash]
+	}
+	return ""
+}
+
 func withoutHash(name, hash string) (string, bool) {
 	if hash == "" {
 		return "", false

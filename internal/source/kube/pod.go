@@ -49,6 +49,10 @@ func trimPod(pod *corev1.Pod, observed time.Time, systemNamespace string) podIte
 	}}
 	state := &item.state
 	state.Name = pod.Name
+	if workload == owner {
+		// Else the name is one that several owners may share.
+		state.Revision = templateRevision(pod.Labels, kind)
+	}
 	state.Node = pod.Spec.NodeName
 	state.Network = pod.Labels[labelNetwork]
 	state.Region, state.Zone = podLocality(pod.Labels)

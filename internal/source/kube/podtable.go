@@ -18,10 +18,10 @@ type podRow struct {
 	hash, addresses uint64
 	// seen is the first Seen of the addresses, in Unix nanoseconds.
 	seen int64
-	// workload names gateways.
-	workload unique.Handle[string]
-	listing  uint32
-	ended    bool
+	// workload names gateways, service the canonical service.
+	workload, service unique.Handle[string]
+	listing           uint32
+	ended             bool
 	// unseen says that nobody watched when the pod got its addresses: another may have had them shortly before.
 	unseen bool
 }
@@ -62,7 +62,7 @@ func (t *podTable) put(m *message, item *podItem) {
 	if old.uid != state.UID {
 		delete(t.endings, m.name)
 	}
-	now := podRow{uid: state.UID, listing: m.listing, ended: item.ended, workload: unique.Make(state.Workload)}
+	now := podRow{uid: state.UID, listing: m.listing, ended: item.ended, workload: unique.Make(state.Workload), service: unique.Make(state.Service)}
 	if item.ended {
 		if held {
 			t.end(topology.PodEnd{
@@ -179,6 +179,7 @@ func (t *podTable) hash(p *topology.PodState) (all, addresses uint64) {
 	addresses = h.Sum64()
 	for _, text := range [...]string{
 		p.Name, p.Namespace, p.Node, p.Network, p.Region, p.Zone, p.Workload, p.Kind, p.Service, p.Version, p.ServiceAccount,
+		p.Revision,
 	} {
 		h.WriteString(text)
 		h.WriteByte(0)

@@ -3,6 +3,7 @@
 package kube
 
 import (
+	"maps"
 	"net/netip"
 	"testing"
 	"time"
@@ -234,5 +235,39 @@ func TestWaypointPods(t *testing.T) {
 		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "p", Namespace: "shop", Labels: map[string]string{tt.label: tt.value}}}
 		item := trimPod(pod, time.Unix(1, 0), "istio-system")
 		assert.Equal(t, tt.want, item.state.Waypoint, "%s=%s", tt.label, tt.value)
+	}
+}
+
+// TestTemplateRevision prevents that a deployment shows only for owners that put the hash into their pods' names.
+func TestTemplateRevision(t *testing.T) {
+	all := map[string]string{"pod-template-hash": "5d8f", "rollouts-pod-template-hash": "77aa", "controller-revision-hash": "web-66cc"}
+	with := func(more ...string) map[string]string {
+		labels := maps.Clone(all)
+		for i := 0; i < len(more); i += 2 {
+			labels[more[i]] = more[i+1]
+		}
+		return labels
+	}
+	for name, tt := range map[string]struct {
+		owner, ownerName string
+		labels           map[string]string
+		want             string
+	}{
+		"a deployment":               {"ReplicaSet", "web-5d8f", with(), "5d8f"},
+		"a rollout":                  {"ReplicaSet", "web-77aa", with(), "77aa"},
+		"a stateful set":             {"StatefulSet", "web", with(), "web-66cc"},
+		"a daemon set":               {"DaemonSet", "web", with(), "web-66cc"},
+		"a stateful set of long ago": {"StatefulSet", "web", nil, ""},
+		"a bare replica set":         {"ReplicaSet", "web", with(), ""},
+		"a job":                      {"Job", "web", with(), ""},
+		"a name that others share":   {"StatefulSet", "web", with("service.istio.io/workload-name", "shared"), ""},
+		"nobody's":                   {"", "", with(), ""},
+	} {
+		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "p", Namespace: "shop", Labels: tt.labels}}
+		if tt.owner != "" {
+			controller := true
+			pod.OwnerReferences = []metav1.OwnerReference{{Kind: tt.owner, Name: tt.ownerName, Controller: &controller}}
+		}
+		assert.Equal(t, tt.want, trimPod(pod, time.Unix(1, 0), "istio-system").state.Revision, name)
 	}
 }
