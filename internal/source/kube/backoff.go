@@ -16,25 +16,39 @@ const (
 	leaderLimit  = 5 * time.Second
 	// rarely is how often something that the cluster does not have, or does not allow, is asked for again.
 	rarely = 2 * time.Minute
+	// refusalStart is the first wait after a refusal. What a server that has just started refuses it may allow soon.
+	refusalStart = time.Second
 )
 
-// backoff doubles from a fifth of a second to its limit. Each wait is drawn from its upper half, so that agents that
+// backoff doubles from its start to its limit. Each wait is drawn from its upper half, so that agents that
 // lost the same server do not come back together.
-type backoff struct{ last, limit time.Duration }
+type backoff struct{ last, start, limit time.Duration }
 
 func newBackoff(scope Scope) backoff {
 	if scope == ScopeCluster {
-		return backoff{limit: leaderLimit}
+		return backoff{start: backoffStart, limit: leaderLimit}
 	}
-	return backoff{limit: backoffLimit}
+	return backoff{start: backoffStart, limit: backoffLimit}
+}
+
+// newRefusal returns the waits of a resource that is refused.
+func newRefusal(r *resource, scope Scope) backoff {
+	refusal := backoff{start: refusalStart, limit: rarely}
+	if r.required {
+		refusal.limit = newBackoff(scope).limit
+	}
+	return refusal
 }
 
 func (b *backoff) next() time.Duration {
-	b.last = min(max(2*b.last, backoffStart), b.limit)
+	b.last = min(max(2*b.last, b.start), b.limit)
 	return jitter(b.last)
 }
 
 func (b *backoff) reset() { b.last = 0 }
+
+// again makes the next wait a short one, but no shorter than a server can bear that has just come back.
+func (b *backoff) again() { b.last = min(b.last, refusalStart/2) }
 
 // jitter returns a random duration of at least half of d and at most d.
 func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }

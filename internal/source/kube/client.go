@@ -58,8 +58,9 @@ func loadConfig(s *ClientSettings) (*rest.Config, error) {
 }
 
 // newClient makes the client for all requests. It builds its own transport, since client-go shares one between all
-// clients of a process and asks after 30 seconds of silence only whether a connection lives.
-func newClient(s *ClientSettings, connections *meter) (*rest.RESTClient, func(), error) {
+// clients of a process and asks after 30 seconds of silence only whether a connection lives. answers is told what becomes of
+// requests.
+func newClient(s *ClientSettings, connections *meter, answers *reach) (*rest.RESTClient, func(), error) {
 	config, err := loadConfig(s)
 	if err != nil {
 		return nil, nil, err
@@ -94,7 +95,7 @@ func newClient(s *ClientSettings, connections *meter) (*rest.RESTClient, func(),
 	if err != nil {
 		return nil, nil, err
 	}
-	client, err := rest.UnversionedRESTClientForConfigAndClient(config, &http.Client{Transport: wrapped})
+	client, err := rest.UnversionedRESTClientForConfigAndClient(config, &http.Client{Transport: &observer{wrapped, answers}})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -17,6 +17,7 @@ import (
 // the group: the full discovery document of a cluster with many CRDs is hundreds of kilobytes.
 type discovery struct {
 	client rest.Interface
+	reach  *reach
 	now    func() time.Time
 
 	mu     sync.Mutex
@@ -28,14 +29,23 @@ type servedGroup struct {
 	asked    time.Time
 }
 
-const discoveryLife = time.Minute
+const (
+	discoveryLife = time.Minute
+	// discoveryDoubt is for a group that a server does not have which has just come back.
+	discoveryDoubt = refusalStart / 2
+)
 
 // served returns those of the versions that the server has, in their order; none if it does not have the group.
 func (d *discovery) served(ctx context.Context, group string, versions []string) ([]string, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	known, ok := d.groups[group]
-	if !ok || d.now().Sub(known.asked) >= discoveryLife {
+	life := discoveryLife
+	if len(known.versions) == 0 && d.reach.fresh() {
+		// It has not read its custom resources yet, perhaps.
+		life = discoveryDoubt
+	}
+	if !ok || d.now().Sub(known.asked) >= life {
 		var err error
 		if known, err = d.ask(ctx, group); err != nil {
 			return nil, err

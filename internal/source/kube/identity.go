@@ -24,11 +24,16 @@ const versionAgain = 30 * time.Minute
 // identify asks for the cluster's uid once, and in the cluster scope for its version now and then.
 func (s *Source) identify(ctx context.Context, out chan<- message) {
 	var item identityItem
-	retry := newBackoff(s.settings.Scope)
+	retry, doubted := newBackoff(s.settings.Scope), 0
 	for ctx.Err() == nil {
-		wait, err := s.askIdentity(ctx, &item)
+		leave, ok := s.reach.enter(ctx)
+		if !ok {
+			return
+		}
+		wait, err := s.askIdentity(ctx, &item, &doubted)
+		leave()
 		if err != nil {
-			if !sleep(ctx, retry.next()) {
+			if !s.identifyAgain(ctx, &retry) {
 				return
 			}
 			continue
@@ -45,14 +50,33 @@ func (s *Source) identify(ctx context.Context, out chan<- message) {
 	}
 }
 
-// askIdentity fills the item. It returns when to ask again; 0 for never.
-func (s *Source) askIdentity(ctx context.Context, item *identityItem) (time.Duration, error) {
+// identifyAgain waits after a failure. It is false if the context ended.
+func (s *Source) identifyAgain(ctx context.Context, retry *backoff) bool {
+	if s.reach.gone() {
+		return true
+	}
+	_, back := s.reach.outage()
+	retry.start = refusalStart
+	switch pause(ctx, retry.next(), back) {
+	case paused:
+		return true
+	case cameBack:
+		retry.reset()
+		return s.reach.follow(ctx)
+	default:
+		return false
+	}
+}
+
+// askIdentity fills the item. It returns when to ask again; 0 for never. A refusal that is doubted is an error; doubted counts
+// them.
+func (s *Source) askIdentity(ctx context.Context, item *identityItem, doubted *int) (time.Duration, error) {
 	var wait time.Duration
 	if item.uid == "" {
 		path := "/api/v1/namespaces/" + uidNamespace
 		result, err := s.client.Get().AbsPath(path).SetHeader("Accept", acceptMetadata("PartialObjectMetadata")).MaxRetries(0).Do(ctx).Get()
 		switch namespace, ok := result.(metav1.Object); {
-		case apierrors.IsForbidden(err):
+		case apierrors.IsForbidden(err) && !s.reach.doubts(doubted):
 			s.reportForbidden("namespaces "+uidNamespace, "get", err)
 			wait = versionAgain
 		case err != nil:
@@ -67,7 +91,7 @@ func (s *Source) askIdentity(ctx context.Context, item *identityItem) (time.Dura
 	}
 	body, err := s.client.Get().AbsPath("/version").SetHeader("Accept", "application/json").MaxRetries(0).DoRaw(ctx)
 	switch {
-	case apierrors.IsForbidden(err):
+	case apierrors.IsForbidden(err) && !s.reach.doubts(doubted):
 		s.reportForbidden("/version", "get", err)
 	case err != nil:
 		return 0, err

@@ -45,11 +45,13 @@ func (w *watcher) judge(ctx context.Context, err error) time.Duration {
 		}
 	}
 	w.source.failed(err)
-	log.Debug("retrying", "reason", err)
 	var answered apierrors.APIStatus
 	if w.failures++; w.failures >= failureLimit && !w.synced && !w.resource.required && errors.As(err, &answered) {
 		// A broken resource must not hold up the others.
 		_ = w.send(ctx, message{kind: messageRefused, observed: w.source.settings.Now()})
+	}
+	if w.source.reach.gone() {
+		return 0 // until it is this one's turn
 	}
 	if seconds, ok := apierrors.SuggestsClientDelay(err); ok && seconds > 0 {
 		return min(jitter(2*time.Duration(seconds)*time.Second), backoffLimit)
@@ -62,23 +64,31 @@ func (w *watcher) judge(ctx context.Context, err error) time.Duration {
 func (w *watcher) missing(ctx context.Context) time.Duration {
 	w.refused = false
 	w.source.allowed(w.resource.title())
-	kind := messageRefused
-	if w.absent++; w.absent > 1 {
+	kind, wait := messageRefused, jitter(rarely)
+	if w.source.reach.doubts(&w.doubted) {
+		wait = w.refusal.next()
+	} else if w.absent++; w.absent > 1 {
 		kind = messageAbsent
 	}
 	_ = w.send(ctx, message{kind: kind, observed: w.source.settings.Now()})
-	return jitter(rarely)
+	return wait
 }
+
+// forbidden waits longer and longer, from a second on: who grants a right is not to wait for long, and a server that has
+// just started refuses everything until it has read who may what.
 
 func (w *watcher) forbidden(ctx context.Context, err error) time.Duration {
 	w.source.reached()
+	wait := w.refusal.next()
+	if w.source.reach.doubts(&w.doubted) {
+		return wait
+	}
 	if !w.refused {
 		w.refused = true
 		w.source.reportForbidden(w.resource.title(), "list and watch", err)
 	}
-	if w.resource.required {
-		return max(w.backoff.next(), w.backoff.limit/2)
+	if !w.resource.required {
+		_ = w.send(ctx, message{kind: messageRefused, observed: w.source.settings.Now()})
 	}
-	_ = w.send(ctx, message{kind: messageRefused, observed: w.source.settings.Now()})
-	return jitter(rarely)
+	return wait
 }

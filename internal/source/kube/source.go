@@ -26,6 +26,7 @@ type Source struct {
 	status    status
 	once      findingsOnce
 	outage    outage
+	reach     *reach
 }
 
 // New returns a source that has not asked the API server anything yet. The errors are those of the settings, and of a
@@ -35,13 +36,13 @@ func New(settings Settings) (*Source, error) {
 		return nil, err
 	}
 	s := &Source{settings: settings}
-	s.meter = newMeter(settings.Now)
-	client, closeIdle, err := newClient(&settings.Client, s.meter)
+	s.meter, s.reach = newMeter(settings.Now), newReach(settings.Scope, settings.Now)
+	client, closeIdle, err := newClient(&settings.Client, s.meter, s.reach)
 	if err != nil {
 		return nil, err
 	}
 	s.client, s.closeIdle = client, closeIdle
-	s.discovery = &discovery{client: client, now: settings.Now, groups: map[string]servedGroup{}}
+	s.discovery = &discovery{client: client, reach: s.reach, now: settings.Now, groups: map[string]servedGroup{}}
 	return s, nil
 }
 

@@ -60,6 +60,9 @@ type watcher struct {
 	synced    bool // a listing ended
 	absent    int  // how often in a row the cluster did not have it
 	failures  int  // how many attempts in a row failed
+	refusal   backoff
+	doubted   int // how many refusals were not believed
+	outages   int // the outages that ended, as far as the backoff knows
 
 	// live is since when the watch is established, in Unix nanoseconds; 0 while it is not.
 	live atomic.Int64
@@ -68,17 +71,47 @@ type watcher struct {
 }
 
 func newWatcher(s *Source, r resource, out chan<- message) *watcher {
-	return &watcher{resource: r, source: s, out: out, streaming: !r.paged, backoff: newBackoff(s.settings.Scope), relist: make(chan struct{}, 1)}
+	return &watcher{
+		resource: r, source: s, out: out, streaming: !r.paged, backoff: newBackoff(s.settings.Scope),
+		refusal: newRefusal(&r, s.settings.Scope), relist: make(chan struct{}, 1),
+	}
 }
 
 // run follows the resource until the context ends.
 func (w *watcher) run(ctx context.Context) {
 	for ctx.Err() == nil {
-		err := w.once(ctx)
-		w.live.Store(0)
-		if ctx.Err() != nil || !sleep(ctx, w.judge(ctx, err)) {
+		leave, ok := w.source.reach.enter(ctx)
+		if !ok {
 			return
 		}
+		err := w.once(ctx)
+		if w.live.Swap(0) != 0 {
+			w.source.reach.lives(-1)
+		}
+		leave()
+		if ctx.Err() != nil || !w.rest(ctx, err) {
+			return
+		}
+	}
+}
+
+// rest waits before the next attempt, at most until an outage ends. It is false if the context ended.
+func (w *watcher) rest(ctx context.Context, err error) bool {
+	ended, back := w.source.reach.outage()
+	if ended != w.outages {
+		w.outages, w.doubted = ended, 0
+		w.backoff.again()
+		w.refusal.reset()
+	}
+	next := w.judge(ctx, err)
+	w.source.settings.Logger.Debug("asking again", "resource", w.resource.title(), "in", next, "reason", err)
+	switch pause(ctx, next, back) {
+	case paused:
+		return true
+	case cameBack:
+		return w.source.reach.follow(ctx)
+	default:
+		return false
 	}
 }
 
@@ -198,9 +231,12 @@ func (w *watcher) follow(ctx context.Context, path string, options metav1.ListOp
 }
 
 func (w *watcher) established() {
-	w.refused, w.synced, w.absent, w.failures = false, true, 0, 0
+	w.refused, w.synced, w.absent, w.failures, w.doubted = false, true, 0, 0, 0
+	w.refusal.reset()
 	w.source.allowed(w.resource.title())
-	w.live.Store(w.source.settings.Now().UnixNano())
+	if w.live.Swap(w.source.settings.Now().UnixNano()) == 0 {
+		w.source.reach.lives(1)
+	}
 }
 
 // event takes one event. It is true for the one that ends the initial objects.

@@ -33,7 +33,6 @@ type agent struct {
 	*stage
 	process *supervise.Process
 	host    string
-	output  string
 	spans   int
 }
 
@@ -42,12 +41,11 @@ type agent struct {
 func (c *agentCluster) startAgent(t *testing.T, name, host, overlay string, env ...string) *agent {
 	t.Helper()
 	a := &agent{stage: &stage{t: t, dir: t.TempDir(), binary: collectortest.Binary(t)}, host: host}
-	a.output = filepath.Join(a.dir, "out.jsonl")
 	configs := []string{"agent.yaml"}
 	if overlay != "" {
 		configs = append(configs, overlay)
 	}
-	a.process = a.start(name, host, configs, c.overlay(t, a.output), append([]string{
+	a.process = a.start(name, host, configs, c.overlay(t, a.dir), append([]string{
 		"MESH_CLUSTER=" + c.Name, "MESH_NODE_NAME=" + c.nodes[0].Name, "MESH_KUBECONFIG=" + c.kubeconfig,
 		// As the head of agent.yaml advises.
 		"KUBE_FEATURE_WatchListClient=false",
@@ -58,8 +56,9 @@ func (c *agentCluster) startAgent(t *testing.T, name, host, overlay string, env 
 }
 
 // overlay is what a test has to change: discovery reads a kubeconfig, as there is no pod whose service account it could be;
-// every scrape goes to one page, told which pod is meant, as the pods' addresses lead nowhere; and there is a file to read.
-func (c *agentCluster) overlay(t *testing.T, output string) string {
+// every scrape goes to one page, told which pod is meant, as the pods' addresses lead nowhere; and there are files to read, one for
+// each signal: the exporter of files shares its file between signals, and is closed for all when the first of them ends.
+func (c *agentCluster) overlay(t *testing.T, dir string) string {
 	t.Helper()
 	raw, err := os.ReadFile(filepath.Join("..", "..", "..", "distribution", "config", "agent.yaml"))
 	require.NoError(t, err)
@@ -86,15 +85,25 @@ func (c *agentCluster) overlay(t *testing.T, output string) string {
 			map[string]any{"replacement": c.proxies.address, "target_label": "__address__"},
 		)
 	}
-	toFile := map[string]any{"exporters": []string{"otlp_grpc/hub", "file"}}
+	toFile := func(signal string) map[string]any {
+		return map[string]any{"exporters": []string{"otlp_grpc/hub", "file/" + signal}}
+	}
+	file := func(signal string) map[string]any {
+		return map[string]any{"path": outputFile(dir, signal), "flush_interval": "100ms"}
+	}
 	text, err := json.Marshal(map[string]any{
 		"receivers": map[string]any{"prometheus": map[string]any{"config": map[string]any{"scrape_configs": jobs}}},
-		"exporters": map[string]any{"file": map[string]any{"path": output, "flush_interval": "100ms"}},
-		"service":   map[string]any{"pipelines": map[string]any{"traces": toFile, "metrics/scrape": toFile}},
+		"exporters": map[string]any{"file/" + spans: file(spans), "file/" + metrics: file(metrics)},
+		"service":   map[string]any{"pipelines": map[string]any{"traces": toFile(spans), "metrics/scrape": toFile(metrics)}},
 	})
 	require.NoError(t, err)
 	return string(text)
 }
+
+// spans and metrics are what the output of an agent calls its signals.
+const spans, metrics = "resourceSpans", "resourceMetrics"
+
+func outputFile(dir, signal string) string { return filepath.Join(dir, signal+".jsonl") }
 
 // ask asks the agent's topology.
 func (a *agent) ask(path string, query url.Values, into any) error {
@@ -166,7 +175,7 @@ func (a *agent) span(address string) map[string]string {
 	require.Equal(a.t, http.StatusOK, response.StatusCode)
 	var said map[string]string
 	a.eventually("the span comes out", func() bool {
-		for _, resource := range a.resources("resourceSpans") {
+		for _, resource := range a.resources(spans) {
 			if resource["marker"] == marker {
 				said = resource
 				return true
@@ -179,7 +188,7 @@ func (a *agent) span(address string) map[string]string {
 
 // resources returns the string attributes of all resources of one signal that came out.
 func (a *agent) resources(signal string) []map[string]string {
-	raw, err := os.ReadFile(a.output)
+	raw, err := os.ReadFile(outputFile(a.dir, signal))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}

@@ -76,7 +76,7 @@ func (c *agentCluster) testKnowsItsNode(t *testing.T) {
 	t.Logf("since its start the network carried %d kB for the topology and %d kB for the discovery of targets", own/1000, discovery/1000)
 	assert.Less(t, own+discovery, int64(agentBytes))
 	a.eventually("scraped metrics are added up to workloads", func() bool {
-		for _, resource := range a.resources("resourceMetrics") {
+		for _, resource := range a.resources(metrics) {
 			if resource["k8s.deployment.name"] == c.own[7].Labels["app"] {
 				return assert.NotContains(t, resource, "k8s.pod.name") && assert.NotContains(t, resource, "service.instance.id")
 			}
