@@ -132,7 +132,7 @@ func (o *role) lines(text string) (found []string) {
 func (o *role) logged(text string) int { return len(o.lines(text)) }
 
 func (o *role) get(port, path string, use func(io.Reader) error) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	return collectortest.Read(ctx, o.host, port, path, use)
 }
@@ -141,7 +141,7 @@ func (o *role) get(port, path string, use func(io.Reader) error) error {
 // none.
 func (o *role) metric(name string, labels ...string) float64 {
 	o.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	sum, _, err := collectortest.Metric(ctx, o.host, name, labels...)
 	require.NoError(o.t, err)
@@ -188,8 +188,12 @@ func agentLeaf(cluster string) pkitest.Leaf {
 	return pkitest.Leaf{URIs: []string{"spiffe://otelcol-mesh/cluster/" + cluster + "/agent"}}
 }
 
+// silentGraph keeps what a hub tells by itself once a minute away from the endpoint, where a test looks at everything.
+const silentGraph = "connectors: {mesh_graph: {metrics_interval: 1h}}\n"
+
 // startHub starts the hub with mutual TLS, over gRPC and HTTP.
 func (r *rig) startHub(f files, overlays ...string) *role {
+	overlays = append([]string{silentGraph}, overlays...)
 	return r.start(spec{
 		name: "hub", host: r.hubHost(), configs: []string{"config/hub.yaml", "examples/hub-mtls.yaml", "examples/hub-mtls-http.yaml"}, overlays: overlays,
 		env: []string{

@@ -70,6 +70,8 @@ type clusterIdentity struct {
 	introduction atomic.Pointer[introduction]
 	overTLS      *tlsListener
 	serving      sync.WaitGroup
+	// shaking are the connections of gRPC within their handshake.
+	shaking shaking
 	// guards are the extensions that watch connections, by their ids; guard is the one that the receivers list, if any.
 	guards map[string]connectionGuard
 	guard  connectionGuard

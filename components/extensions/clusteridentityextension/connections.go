@@ -85,9 +85,15 @@ type receiverCredentials struct {
 
 // ServerHandshake implements [credentials.TransportCredentials].
 func (c *receiverCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	if !c.e.shaking.enter(raw) {
+		return nil, nil, errEnding
+	}
 	conn, info, err := c.TransportCredentials.ServerHandshake(raw)
+	ending := c.e.shaking.leave(raw)
 	if err != nil {
-		c.e.gaveUp(receiverSide, raw.RemoteAddr(), err)
+		if !ending {
+			c.e.gaveUp(receiverSide, raw.RemoteAddr(), err)
+		}
 		return conn, info, err
 	}
 	if c.e.guard != nil {

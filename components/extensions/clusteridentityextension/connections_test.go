@@ -35,6 +35,7 @@ type mesh struct {
 	// clock is how far the extensions' time is ahead: files are read again after a second.
 	clock   atomic.Int64
 	server  started
+	grpc    *grpc.Server
 	address string
 }
 
@@ -62,7 +63,7 @@ func startMesh(t *testing.T) *mesh {
 	done := make(chan struct{})
 	go func() { defer close(done); _ = server.Serve(listener) }()
 	t.Cleanup(func() { server.Stop(); <-done })
-	m.address = listener.Addr().String()
+	m.grpc, m.address = server, listener.Addr().String()
 	return m
 }
 

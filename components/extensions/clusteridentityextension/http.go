@@ -78,6 +78,7 @@ func (e *clusterIdentity) Ready() error {
 // NotReady implements [extensioncapabilities.PipelineWatcher]: the receiver is about to end. It waits for the requests that it
 // has; no more connections are taken.
 func (e *clusterIdentity) NotReady() error {
+	e.shaking.end()
 	if e.overTLS == nil {
 		return nil
 	}

@@ -53,6 +53,8 @@ type guardedConn struct {
 	// frames that cost the server work and bring it nothing.
 	small, control allowance
 	ended          bool
+	// known says that the extension will end it, should it be left when the receiver ends.
+	known bool
 }
 
 // Read implements [net.Conn].
@@ -60,11 +62,22 @@ func (g *guardedConn) Read(into []byte) (int, error) {
 	if g.ended {
 		return 0, errFrames
 	}
+	if !g.known {
+		// Not before: gRPC closes only what it has begun to read from.
+		g.known = true
+		g.l.ending.add(g)
+	}
 	n, err := g.Conn.Read(into)
 	if g.ends(into[:n]) {
 		return 0, errFrames
 	}
 	return n, err
+}
+
+// Close implements [net.Conn].
+func (g *guardedConn) Close() error {
+	g.l.ending.remove(g)
+	return g.Conn.Close()
 }
 
 // ends follows what was read, and says whether the connection ends with it.

@@ -44,6 +44,7 @@ type httpLimits struct {
 }
 
 func (h *httpLimits) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.ending.serves(r)
 	contentType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	known := err == nil && (contentType == typeProto || contentType == typeJSON)
 	if r.Method != http.MethodPost || !known {

@@ -36,6 +36,7 @@ const (
 	reasonHeaderBytes      reason = "header_bytes"
 	reasonSmallFrames      reason = "small_frames"
 	reasonControlFrames    reason = "control_frames"
+	reasonEnding           reason = "ending"
 )
 
 // transport is how a request came, in the words of the metric.

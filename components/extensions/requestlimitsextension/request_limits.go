@@ -27,6 +27,7 @@ type requestLimits struct {
 	ledger    *ledger
 	turns     *turns
 	relief    *relief
+	ending    *ending
 	logger    *zap.Logger
 	telemetry *metadata.TelemetryBuilder
 	limiter   attribute.KeyValue
@@ -59,7 +60,7 @@ func newRequestLimits(set extension.Settings, cfg *Config) (*requestLimits, erro
 		return nil, err
 	}
 	l := &requestLimits{
-		id: set.ID.String(), cfg: cfg, ledger: newLedger(cfg), turns: newTurns(cfg), relief: newRelief(cfg), logger: set.Logger, telemetry: own, now: time.Now,
+		id: set.ID.String(), cfg: cfg, ledger: newLedger(cfg), turns: newTurns(cfg), relief: newRelief(cfg), ending: newEnding(), logger: set.Logger, telemetry: own, now: time.Now,
 		limiter:  attribute.String("limiter", set.ID.String()),
 		reported: make(map[string]struct{}),
 		walkers:  sync.Pool{New: func() any { return &otlpwalk.Walker{} }},
@@ -104,6 +105,7 @@ func (l *requestLimits) Start(context.Context, component.Host) error {
 
 // Shutdown ends the watch and the reports.
 func (l *requestLimits) Shutdown(context.Context) error {
+	l.ending.done()
 	l.relief.shutdown()
 	l.telemetry.Shutdown()
 	return nil
