@@ -3,6 +3,7 @@
 package stack
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -77,7 +78,7 @@ func (s *Stack) agentRole(c layout.Cluster, overlay string) role {
 		env: []string{
 			"MESH_CLUSTER=" + c.Name,
 			// As often as it scrapes.
-			"MESH_METRICS_INTERVAL=" + scrapeInterval,
+			"MESH_METRICS_INTERVAL=" + cmp.Or(s.opts.Report, scrapeInterval),
 			"MESH_HUB_ENDPOINT=" + net.JoinHostPort(hubHost, portHub),
 			"MESH_HUB_CA_FILE=" + s.certificates().authority(),
 			"MESH_HUB_CERT_FILE=" + cert,

@@ -44,6 +44,8 @@ type Options struct {
 	Hub []string
 	// Scrape is how often the agents scrape, such as 1s; empty for the demo's interval.
 	Scrape string
+	// Report is how often the agents report, such as 1m; empty for the demo's interval.
+	Report string
 }
 
 // Stack is the running whole.

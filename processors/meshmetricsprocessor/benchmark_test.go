@@ -155,7 +155,7 @@ func BenchmarkSave(b *testing.B) {
 			require.NoError(b, p.ConsumeMetrics(b.Context(), m.scrape(0, pod/5, pod%5, n)))
 		}
 		b.StartTimer()
-		require.Zero(b, p.flush(b.Context()))
+		require.Zero(b, p.flush(b.Context(), atInterval))
 		b.StopTimer()
 		began := time.Now()
 		p.touched.Store(true)

@@ -14,6 +14,10 @@ func TestConfig(t *testing.T) {
 	for message, change := range map[string]func(*Config){
 		"'interval' is 1ms":              func(c *Config) { c.Interval = time.Millisecond },
 		"'max_staleness' is 1s":          func(c *Config) { c.MaxStaleness = time.Second },
+		"'early::min_gap' is 0s":         func(c *Config) { c.Early.MinGap = 0 },
+		"'early::burst' is -1":           func(c *Config) { c.Early.Burst = -1 },
+		"'early::burst' is 101":          func(c *Config) { c.Early.Burst = 101 },
+		"'early::refill' is 25h0m0s":     func(c *Config) { c.Early.Refill = 25 * time.Hour },
 		"'max_series' is 0":              func(c *Config) { c.MaxSeries = 0 },
 		"'max_overflow_series' is -1":    func(c *Config) { c.MaxOverflowSeries = -1 },
 		"'max_series_per_process' is 0":  func(c *Config) { c.MaxSeriesPerProcess = 0 },

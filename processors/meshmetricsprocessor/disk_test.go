@@ -73,7 +73,7 @@ func TestAKillBehindAStateThatCouldNotBeWritten(t *testing.T) {
 		require.NoError(t, f.p.keeper.Close())
 		require.NoError(t, os.Remove(filepath.Join(directory, "mesh_metrics.next")))
 		again := kept(t, directory, f.now)
-		again.p.flush(t.Context())
+		again.p.flush(t.Context(), atInterval)
 		count := f.sink.totals["istio_requests_total"].count + again.total()
 		require.EqualValues(t, 3, count, "killed at step %d", last)
 		if !dead {

@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
+	"github.com/otelcol-mesh/otelcol-mesh/processors/meshmetricsprocessor/internal/early"
 	"github.com/otelcol-mesh/otelcol-mesh/processors/meshmetricsprocessor/internal/series"
 )
 
@@ -29,6 +30,8 @@ type outputLabel struct {
 	attrs                   pcommon.Map
 	bounds                  []float64
 	histogram, hasSum       bool
+	// watches are of what it tells about calls; none for other metrics.
+	watches watches
 	// order is that in which the series began: neighbors are alike, and compress well.
 	order int64
 }
@@ -88,6 +91,7 @@ func (b *batch) label(attrs pcommon.Map, bounds pcommon.Float64Slice, level seri
 			size += len(value.Str())
 		}
 	}
+	size += b.watch(l)
 	key := fold(b.resKey, b.scopeKey)
 	if level == series.Total {
 		key = b.clusterKey()
@@ -134,14 +138,12 @@ func (p *part) sameMetric(o *part) bool {
 	return p.label.name == o.label.name && p.label.unit == o.label.unit && p.label.histogram == o.label.histogram
 }
 
-// flush hands on what was added up, and forgets what is stale. What is refused stays, and goes with what is added until
-// the next flush; flush returns how many points that are.
-func (p *meshMetrics) flush(ctx context.Context) (refused int) {
+// flush ends an interval: it hands on what was added up, and forgets what is stale. What is refused stays, and goes with what
+// is added until the next flush; flush returns how many points that are.
+func (p *meshMetrics) flush(ctx context.Context, why reason) (refused int) {
 	p.flushing.Lock()
 	defer p.flushing.Unlock()
-	if refused = p.resend(ctx); refused == 0 {
-		refused = p.handOver(ctx)
-	}
+	refused = p.handOn(ctx, why)
 	p.forgetRecent()
 	if expired := p.store.Tick(p.now().UnixNano()); expired > 0 {
 		p.telemetry.ProcessorMeshMetricsExpiredSeries.Add(ctx, expired)
@@ -150,8 +152,27 @@ func (p *meshMetrics) flush(ctx context.Context) (refused int) {
 	return refused
 }
 
+// hurry hands on what was added up, before the interval ends. All of it: of urgent series alone nobody could tell what part of
+// the calls they are.
+func (p *meshMetrics) hurry(ctx context.Context, why reason) {
+	p.flushing.Lock()
+	defer p.flushing.Unlock()
+	p.handOn(ctx, why)
+}
+
+func (p *meshMetrics) handOn(ctx context.Context, why reason) (refused int) {
+	if refused = p.resend(ctx); refused > 0 {
+		return refused
+	}
+	points, refused := p.handOver(ctx)
+	if points > refused {
+		p.telemetry.ProcessorMeshMetricsHandovers.Add(ctx, 1, withWord("reason", string(why)))
+	}
+	return refused
+}
+
 // handOver hands on what was added up. With a directory it is written down before, together with what it was made from.
-func (p *meshMetrics) handOver(ctx context.Context) (refused int) {
+func (p *meshMetrics) handOver(ctx context.Context) (points, refused int) {
 	now := p.now().UnixNano()
 	parts, image := p.take(now)
 	slices.SortFunc(parts, func(a, b part) int { return a.compare(&b) })
@@ -187,19 +208,26 @@ func (p *meshMetrics) handOver(ctx context.Context) (refused int) {
 	if refused > 0 {
 		p.telemetry.ProcessorMeshMetricsRefusedPoints.Add(ctx, int64(refused))
 	}
-	return refused
+	return len(parts), refused
 }
 
 // take takes what every output has to tell, and with a directory the image of all series that is as old.
 func (p *meshMetrics) take(now int64) (parts []part, image []byte) {
 	resources := map[series.Key]*resourceLabel{}
+	watched := map[*early.Watch]struct{}{}
 	p.reading.Lock()
 	for _, o := range p.store.Table.Outputs() {
 		label := o.Label.(*outputLabel)
 		resources[label.resource.key] = label.resource
+		for _, w := range label.watches {
+			watched[w] = struct{}{}
+		}
 		if taken, ok := o.Take(now); ok {
 			parts = append(parts, part{o, label, taken})
 		}
+	}
+	if p.early != nil {
+		p.early.Keep(watched)
 	}
 	if touched := p.touched.Swap(false); p.keeper != nil && (touched || len(parts) > 0) {
 		image = p.image()

@@ -111,10 +111,10 @@ func (m *mesh) compare(t *testing.T, l layout, fewer int) {
 	}
 	synctest.Wait()
 	for _, p := range agents {
-		require.Zero(t, p.flush(t.Context()))
+		require.Zero(t, p.flush(t.Context(), atInterval))
 	}
 	if l.tier {
-		require.Zero(t, tier.flush(t.Context()))
+		require.Zero(t, tier.flush(t.Context(), atInterval))
 	}
 	for _, name := range istioMetrics {
 		var got value

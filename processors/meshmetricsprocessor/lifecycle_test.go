@@ -73,7 +73,7 @@ func (f *fixture) push(pod, code string, begin time.Time, n int64) {
 
 func (f *fixture) total() uint64 {
 	f.now = f.now.Add(time.Second)
-	f.p.flush(f.t.Context())
+	f.p.flush(f.t.Context(), atInterval)
 	return f.sink.totals["istio_requests_total"].count
 }
 
@@ -238,7 +238,7 @@ func concurrent(t *testing.T, directory string) {
 					t.Error(err)
 				}
 				if n%10 == pod {
-					p.flush(t.Context())
+					p.flush(t.Context(), atInterval)
 				}
 			}
 		})

@@ -18,6 +18,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
 
+	"github.com/otelcol-mesh/otelcol-mesh/processors/meshmetricsprocessor/internal/early"
 	"github.com/otelcol-mesh/otelcol-mesh/processors/meshmetricsprocessor/internal/keep"
 	"github.com/otelcol-mesh/otelcol-mesh/processors/meshmetricsprocessor/internal/metadata"
 	"github.com/otelcol-mesh/otelcol-mesh/processors/meshmetricsprocessor/internal/series"
@@ -40,6 +41,9 @@ type meshMetrics struct {
 	levels    [series.Levels]metric.MeasurementOption
 	now       func() time.Time
 	id        component.ID
+	// early is nil if nothing goes on early; wake says that something is urgent.
+	early *early.Table
+	wake  chan struct{}
 
 	// reading is held, shared, while a batch is added up, so that what is taken and what is known are of one moment.
 	reading sync.RWMutex
@@ -69,6 +73,7 @@ func newMeshMetrics(set processor.Settings, config *Config, next consumer.Metric
 	p := &meshMetrics{
 		config: config, next: next, logger: set.Logger, telemetry: telemetry, rules: newRules(config),
 		resources: newNames(config.ResourceAttributes), seeds: newSeeds(), now: time.Now, id: set.ID,
+		wake: make(chan struct{}, 1),
 	}
 	for o, name := range series.Names {
 		word := "outcome"
@@ -94,6 +99,9 @@ func (p *meshMetrics) open() {
 		Staleness:   uint32(intervals),
 		Late:        p.config.MaxStaleness.Nanoseconds(),
 	}, p.now().UnixNano())
+	if p.early = nil; p.config.Early.Burst > 0 {
+		p.early = early.NewTable(p.now())
+	}
 }
 
 // Capabilities says that metrics are changed and moved.
@@ -113,20 +121,6 @@ func (p *meshMetrics) Start(ctx context.Context, _ component.Host) error {
 	p.stop, p.stopped = make(chan struct{}), make(chan struct{})
 	go p.run(context.WithoutCancel(ctx))
 	return nil
-}
-
-func (p *meshMetrics) run(ctx context.Context) {
-	defer close(p.stopped)
-	ticker := time.NewTicker(p.config.Interval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-			p.flush(ctx)
-		case <-p.stop:
-			return
-		}
-	}
 }
 
 // Shutdown hands on what was added up. What is refused until the context ends, or for five seconds, stays in the directory;
@@ -150,7 +144,7 @@ func (p *meshMetrics) lastFlush(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, lastTry)
 	defer cancel()
 	for {
-		refused := p.flush(ctx)
+		refused := p.flush(ctx, atShutdown)
 		if refused == 0 {
 			return nil
 		}
@@ -223,6 +217,7 @@ func (p *meshMetrics) ConsumeMetrics(ctx context.Context, md pmetric.Metrics) er
 		b.readAll(md)
 		p.reading.RUnlock()
 		b.count(ctx)
+		p.notice()
 	}
 	return err
 }

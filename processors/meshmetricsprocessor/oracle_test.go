@@ -246,6 +246,8 @@ func (w *world) labels(p *pod, attrs pcommon.Map, code string) {
 		func() { attrs.PutStr("request_protocol", "http") },
 		func() { attrs.PutStr("mesh.source.workload", p.workload) },
 		func() { attrs.PutStr("pod_ip", p.name) },
+		func() { attrs.PutStr("mesh.destination.service", "reviews") },
+		func() { attrs.PutStr("mesh.destination.region", []string{"westeurope", "northeurope"}[code[0]%2]) },
 		func() {
 			if w.learned {
 				attrs.PutStr("mesh.source.cluster", "aks-westeurope")
@@ -327,6 +329,15 @@ func (w *world) expected(p *pod, s *scrape) {
 	p.process = process
 }
 
+// pass hands over, at the end of an interval or before it.
+func (w *world) pass() {
+	if w.rand.IntN(2) == 0 {
+		w.p.hurry(w.t.Context(), atShift)
+	} else {
+		w.p.flush(w.t.Context(), atInterval)
+	}
+}
+
 // step does one thing that happens.
 func (w *world) step() {
 	p := w.pods[w.rand.IntN(len(w.pods))]
@@ -354,7 +365,7 @@ func (w *world) step() {
 		if w.images != nil {
 			w.images[w.now.UnixNano()] = w.knows()
 		}
-		w.p.flush(w.t.Context())
+		w.pass()
 	case 7:
 		// The same scrape comes twice.
 		s := w.scrapeOf(p, false)
@@ -375,7 +386,7 @@ func (w *world) step() {
 func (w *world) settle() {
 	w.sink.refuse = nil
 	w.now = w.now.Add(time.Minute)
-	require.Zero(w.t, w.p.flush(w.t.Context()))
+	require.Zero(w.t, w.p.flush(w.t.Context(), atInterval))
 }
 
 // TestConservation holds what is written against what can be known, over random interleavings of traffic, scrapes,

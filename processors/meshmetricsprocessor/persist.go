@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
 
+	"github.com/otelcol-mesh/otelcol-mesh/internal/disk"
 	"github.com/otelcol-mesh/otelcol-mesh/processors/meshmetricsprocessor/internal/keep"
 )
 
@@ -50,8 +51,8 @@ func (p *meshMetrics) restore(ctx context.Context) error {
 		result = "damaged"
 		p.logger.Error("What was known of series is lost: what they count until their next point is missing",
 			zap.String("directory", p.config.Directory), zap.Error(err))
-	case errors.Is(err, keep.ErrBusy):
-		return fmt.Errorf("'directory' %s: %w: in each pipeline use a %s of another name, and one collector for each directory",
+	case errors.As(err, new(*disk.InUseError)):
+		return fmt.Errorf("'directory' %s is %w: in each pipeline use a %s of another name, and one collector for each directory",
 			p.config.Directory, err, p.id.Type())
 	case err != nil:
 		return fmt.Errorf("'directory' cannot be used: %w", err)

@@ -62,7 +62,7 @@ func (w *world) flush() {
 		}
 		w.p.keeper.Step = nil
 	}()
-	w.p.flush(w.t.Context())
+	w.pass()
 }
 
 // kill ends the process as it is, and begins another one.
@@ -204,7 +204,7 @@ func TestConservationOverRestarts(t *testing.T) {
 		}
 		for {
 			w.now = w.now.Add(time.Minute)
-			if w.p.flush(t.Context()) == 0 {
+			if w.p.flush(t.Context(), atInterval) == 0 {
 				break
 			}
 		}

@@ -122,7 +122,7 @@ func (m *mesh) run(t *testing.T, agentsPerCluster, budget int) {
 			}
 		}
 		for _, p := range agents {
-			require.Zero(t, p.flush(t.Context()))
+			require.Zero(t, p.flush(t.Context(), atInterval))
 			state += p.store.Bytes()
 			most = max(most, p.store.Bytes())
 			series += p.store.Series()

@@ -56,9 +56,9 @@ func TestOwnTelemetry(t *testing.T) {
 	require.NoError(t, p.ConsumeMetrics(t.Context(), delta))
 	require.NoError(t, p.ConsumeMetrics(t.Context(), again))
 	out.refuse = func() bool { return true }
-	require.Equal(t, 2, p.flush(t.Context()))
+	require.Equal(t, 2, p.flush(t.Context(), atInterval))
 	out.refuse = nil
-	require.Zero(t, p.flush(t.Context()))
+	require.Zero(t, p.flush(t.Context(), atInterval))
 
 	ignore := metricdatatest.IgnoreTimestamp()
 	metadatatest.AssertEqualProcessorMeshMetricsInputPoints(t, tel, []metricdata.DataPoint[int64]{
@@ -69,6 +69,7 @@ func TestOwnTelemetry(t *testing.T) {
 	metadatatest.AssertEqualProcessorMeshMetricsDroppedExemplars(t, tel, points1("", "", 2), ignore)
 	metadatatest.AssertEqualProcessorMeshMetricsRefusedPoints(t, tel, points1("", "", 2), ignore)
 	metadatatest.AssertEqualProcessorMeshMetricsOutputPoints(t, tel, points1("", "", 2), ignore)
+	metadatatest.AssertEqualProcessorMeshMetricsHandovers(t, tel, points1("reason", "interval", 1), ignore)
 	metadatatest.AssertEqualProcessorMeshMetricsInputSeries(t, tel, points1("", "", 2), ignore)
 	metadatatest.AssertEqualProcessorMeshMetricsOutputSeries(t, tel, []metricdata.DataPoint[int64]{
 		points1("level", "full", 1)[0], points1("level", "topology", 1)[0], points1("level", "total", 0)[0],
@@ -92,15 +93,15 @@ func TestADirectoryThatFails(t *testing.T) {
 	require.NoError(t, p.Start(t.Context(), componenttest.NewNopHost()))
 	began := time.Now()
 	require.NoError(t, p.ConsumeMetrics(t.Context(), pushed("pod", "200", began, began.Add(time.Millisecond), 5)))
-	require.Zero(t, p.flush(t.Context()))
+	require.Zero(t, p.flush(t.Context(), atInterval))
 	require.NoError(t, os.RemoveAll(config.Directory))
 	require.NoError(t, p.ConsumeMetrics(t.Context(), pushed("pod", "200", began, began.Add(2*time.Millisecond), 7)))
-	require.Equal(t, 1, p.flush(t.Context()), "not handed on: that there is no state cannot be made sure of")
+	require.Equal(t, 1, p.flush(t.Context(), atInterval), "not handed on: that there is no state cannot be made sure of")
 	metadatatest.AssertEqualProcessorMeshMetricsStateSaves(t, tel, []metricdata.DataPoint[int64]{
 		points1("result", "success", 1)[0], points1("result", "failure", 1)[0],
 	}, metricdatatest.IgnoreTimestamp())
 	require.NoError(t, os.MkdirAll(config.Directory, 0o700))
-	require.Zero(t, p.flush(t.Context()))
+	require.Zero(t, p.flush(t.Context(), atInterval))
 	require.EqualValues(t, 7, out.totals["istio_requests_total"].count, "nothing is lost by it")
 	require.NoError(t, p.Shutdown(t.Context()))
 }

@@ -25,24 +25,26 @@ func Tracer(settings component.TelemetrySettings) trace.Tracer {
 // TelemetryBuilder provides an interface for components to report telemetry
 // as defined in metadata and user config.
 type TelemetryBuilder struct {
-	meter                                metric.Meter
-	mu                                   sync.Mutex
-	registrations                        []metric.Registration
-	ProcessorMeshMetricsDroppedExemplars metric.Int64Counter
-	ProcessorMeshMetricsDroppedPoints    metric.Int64Counter
-	ProcessorMeshMetricsExpiredSeries    metric.Int64Counter
-	ProcessorMeshMetricsInputPoints      metric.Int64Counter
-	ProcessorMeshMetricsInputSeries      metric.Int64ObservableGauge
-	ProcessorMeshMetricsLostPoints       metric.Int64Counter
-	ProcessorMeshMetricsOutputPoints     metric.Int64Counter
-	ProcessorMeshMetricsOutputSeries     metric.Int64ObservableGauge
-	ProcessorMeshMetricsOverflowedPoints metric.Int64Counter
-	ProcessorMeshMetricsRefusedPoints    metric.Int64Counter
-	ProcessorMeshMetricsResentPoints     metric.Int64Counter
-	ProcessorMeshMetricsStateBytes       metric.Int64ObservableGauge
-	ProcessorMeshMetricsStateFileBytes   metric.Int64ObservableGauge
-	ProcessorMeshMetricsStateLoads       metric.Int64Counter
-	ProcessorMeshMetricsStateSaves       metric.Int64Counter
+	meter                                 metric.Meter
+	mu                                    sync.Mutex
+	registrations                         []metric.Registration
+	ProcessorMeshMetricsDroppedExemplars  metric.Int64Counter
+	ProcessorMeshMetricsDroppedPoints     metric.Int64Counter
+	ProcessorMeshMetricsExpiredSeries     metric.Int64Counter
+	ProcessorMeshMetricsHandovers         metric.Int64Counter
+	ProcessorMeshMetricsInputPoints       metric.Int64Counter
+	ProcessorMeshMetricsInputSeries       metric.Int64ObservableGauge
+	ProcessorMeshMetricsLostPoints        metric.Int64Counter
+	ProcessorMeshMetricsOutputPoints      metric.Int64Counter
+	ProcessorMeshMetricsOutputSeries      metric.Int64ObservableGauge
+	ProcessorMeshMetricsOverflowedPoints  metric.Int64Counter
+	ProcessorMeshMetricsRefusedPoints     metric.Int64Counter
+	ProcessorMeshMetricsResentPoints      metric.Int64Counter
+	ProcessorMeshMetricsStateBytes        metric.Int64ObservableGauge
+	ProcessorMeshMetricsStateFileBytes    metric.Int64ObservableGauge
+	ProcessorMeshMetricsStateLoads        metric.Int64Counter
+	ProcessorMeshMetricsStateSaves        metric.Int64Counter
+	ProcessorMeshMetricsWithheldHandovers metric.Int64Counter
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -162,6 +164,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{series}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ProcessorMeshMetricsHandovers, err = builder.meter.Int64Counter(
+		"otelcol_processor_mesh_metrics_handovers",
+		metric.WithDescription("Times at which the next component took some of what was added up. [Alpha]"),
+		metric.WithUnit("{handover}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ProcessorMeshMetricsInputPoints, err = builder.meter.Int64Counter(
 		"otelcol_processor_mesh_metrics_input_points",
 		metric.WithDescription("Points of handled metrics, by what they did. [Alpha]"),
@@ -232,6 +240,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_processor_mesh_metrics_state_saves",
 		metric.WithDescription("Writes to the directory, one in front of each hand-over; after one that failed, a crash loses what was added up, and the start after it begins anew. [Alpha]"),
 		metric.WithUnit("{write}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorMeshMetricsWithheldHandovers, err = builder.meter.Int64Counter(
+		"otelcol_processor_mesh_metrics_withheld_handovers",
+		metric.WithDescription("Times at which something urgent had to wait, as early::burst was used up. [Alpha]"),
+		metric.WithUnit("{handover}"),
 	)
 	errs = errors.Join(errs, err)
 	return &builder, errs

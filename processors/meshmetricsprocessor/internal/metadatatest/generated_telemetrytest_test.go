@@ -39,6 +39,7 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ProcessorMeshMetricsDroppedExemplars.Add(context.Background(), 1)
 	tb.ProcessorMeshMetricsDroppedPoints.Add(context.Background(), 1)
 	tb.ProcessorMeshMetricsExpiredSeries.Add(context.Background(), 1)
+	tb.ProcessorMeshMetricsHandovers.Add(context.Background(), 1)
 	tb.ProcessorMeshMetricsInputPoints.Add(context.Background(), 1)
 	tb.ProcessorMeshMetricsLostPoints.Add(context.Background(), 1)
 	tb.ProcessorMeshMetricsOutputPoints.Add(context.Background(), 1)
@@ -47,6 +48,7 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ProcessorMeshMetricsResentPoints.Add(context.Background(), 1)
 	tb.ProcessorMeshMetricsStateLoads.Add(context.Background(), 1)
 	tb.ProcessorMeshMetricsStateSaves.Add(context.Background(), 1)
+	tb.ProcessorMeshMetricsWithheldHandovers.Add(context.Background(), 1)
 	AssertEqualProcessorMeshMetricsDroppedExemplars(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
@@ -54,6 +56,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorMeshMetricsExpiredSeries(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorMeshMetricsHandovers(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorMeshMetricsInputPoints(t, testTel,
@@ -90,6 +95,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorMeshMetricsStateSaves(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorMeshMetricsWithheldHandovers(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 

@@ -32,6 +32,8 @@ type Output struct {
 	Level Level
 	Kind  Kind
 	Label any
+	// counter is told what is added; nil for nobody.
+	counter Counter
 
 	mu sync.Mutex
 	// open is what was added since it was taken last, sending what is on its way.
@@ -42,6 +44,13 @@ type Output struct {
 	used                uint32
 	bytes               int64
 }
+
+// Watched is a label that has a counter, or nil.
+type Watched interface{ Counter() Counter }
+
+// Counter is told how much an output grew by, of a counter, or by how many of a histogram. It is asked by many at once and must
+// be quick.
+type Counter interface{ Grew(n float64) }
 
 // total is an amount of which nothing is rounded away.
 type total struct {
@@ -90,6 +99,9 @@ func (o *Output) add(now, before *Amount, from int64, epoch uint32) {
 		t.sum.Add(now.Sum)
 		addBuckets(&t.buckets, now.Buckets)
 		t.dirty = true
+		if o.counter != nil {
+			o.grew(now, &nothing)
+		}
 		return
 	}
 	if now.Count == before.Count && now.Sum == before.Sum {
@@ -104,6 +116,19 @@ func (o *Output) add(now, before *Amount, from int64, epoch uint32) {
 		t.buckets[i] += n - before.Buckets[i]
 	}
 	t.dirty = true
+	if o.counter != nil {
+		o.grew(now, before)
+	}
+}
+
+var nothing Amount
+
+func (o *Output) grew(now, before *Amount) {
+	if o.Kind == Float {
+		o.counter.Grew(now.Sum - before.Sum)
+	} else {
+		o.counter.Grew(float64(now.Count - before.Count))
+	}
 }
 
 // Taken is what an output has to tell. Buckets are valid until the output is settled.
@@ -182,8 +207,8 @@ func newTable(limits [Levels]int, bytes *atomic.Int64) *Table {
 	return t
 }
 
-// Get returns the output of that key, or opens one, of which make returns label and size in bytes. It returns nil if
-// there is no room in the level.
+// Get returns the output of that key, or opens one, of which label returns label and size in bytes. If the label is
+// [Watched], its counter is told what is added. It returns nil if there is no room in the level.
 func (t *Table) Get(key Key, level Level, kind Kind, epoch uint32, label func() (any, int)) *Output {
 	shard := &t.shards[key.Lo%shards]
 	shard.Lock()
@@ -196,6 +221,9 @@ func (t *Table) Get(key Key, level Level, kind Kind, epoch uint32, label func() 
 		}
 		made, size := label()
 		o = &Output{Key: key, Level: level, Kind: kind, Label: made, bytes: int64(size) + outputBytes, end: t.floor}
+		if counter, ok := made.(Watched); ok {
+			o.counter = counter.Counter()
+		}
 		t.bytes.Add(o.bytes)
 		shard.m[key] = o
 	}
