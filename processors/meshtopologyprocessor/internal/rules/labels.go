@@ -58,7 +58,8 @@ func JudgeLabelsTraced(at topology.View, near *Near, l *Labels, trace *Trace) Ve
 	j.called(&v)
 	// What the topology knows of a service account proves nothing, and neither does the identity of a carrier.
 	bothProven := l.Reporter == reporterSource && !j.atCarrier && known(l.Source.Principal) != "" && known(l.Destination.Principal) != ""
-	v.TLS = labelTLS(l.Policy, bothProven)
+	untunneled := l.Reporter == reporterDestination && known(l.Source.Principal) == ""
+	v.TLS = labelTLS(l.Policy, bothProven, untunneled)
 	v.finishTraced(at, &l.Stamped, trace)
 	return v
 }
@@ -298,15 +299,15 @@ func (j *labelJudge) calledService(end *mesh.End) {
 }
 
 // labelTLS reads connection_security_policy. Sidecars always write unknown at the calling side, where only mutual TLS
-// gives Istio the identities of both ends.
-func labelTLS(policy string, bothProven bool) string {
-	switch policy {
-	case "mutual_tls":
+// gives Istio the identities of both ends. At the called side they write mutual_tls or none. So unknown without the caller's
+// identity is ztunnel's there, which has no other word for a connection that came outside of a tunnel.
+func labelTLS(policy string, bothProven, untunneled bool) string {
+	switch {
+	case policy == "mutual_tls":
 		return mesh.TLSMutual
-	case "none":
+	case policy == "none", policy == "unknown" && untunneled:
 		return mesh.TLSNone
-	}
-	if bothProven {
+	case bothProven:
 		return mesh.TLSMutual
 	}
 	return mesh.TLSUnknown

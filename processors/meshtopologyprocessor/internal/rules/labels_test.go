@@ -224,6 +224,8 @@ func TestTLSOfLabels(t *testing.T) {
 		{"said", "destination", "mutual_tls", webEnd, db, mesh.TLSMutual},
 		{"said at a waypoint", "waypoint", "mutual_tls", webEnd, db, mesh.TLSMutual},
 		{"plain", "destination", "none", webEnd, db, mesh.TLSNone},
+		{"outside of ztunnel's tunnel", "destination", "unknown", webEnd, proven(db, other), mesh.TLSNone},
+		{"out of ztunnel, to whom it may be", "source", "unknown", proven(webEnd, web), db, mesh.TLSUnknown},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

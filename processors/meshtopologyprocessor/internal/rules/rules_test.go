@@ -165,11 +165,12 @@ func TestUpstreamAddressOfTheCallerIsNoDestination(t *testing.T) {
 }
 
 func TestLabelTLS(t *testing.T) {
-	assert.Equal(t, mesh.TLSMutual, labelTLS("mutual_tls", false))
-	assert.Equal(t, mesh.TLSNone, labelTLS("none", true))
-	assert.Equal(t, mesh.TLSMutual, labelTLS("unknown", true))
-	assert.Equal(t, mesh.TLSUnknown, labelTLS("unknown", false))
-	assert.Equal(t, mesh.TLSUnknown, labelTLS("", false))
+	assert.Equal(t, mesh.TLSMutual, labelTLS("mutual_tls", false, true))
+	assert.Equal(t, mesh.TLSNone, labelTLS("none", true, false))
+	assert.Equal(t, mesh.TLSMutual, labelTLS("unknown", true, false))
+	assert.Equal(t, mesh.TLSUnknown, labelTLS("unknown", false, false))
+	assert.Equal(t, mesh.TLSUnknown, labelTLS("", false, true))
+	assert.Equal(t, mesh.TLSNone, labelTLS("unknown", false, true), "ztunnel of the called side, outside of a tunnel")
 }
 
 func TestNoUpstream(t *testing.T) {
