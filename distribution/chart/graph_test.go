@@ -155,7 +155,12 @@ func TestAnalysis(t *testing.T) {
 	assert.Equal(t, "https://otelcol-mesh-hub-replicas.otelcol-mesh.svc:8443", peers["endpoint"])
 	assert.Equal(t, "otelcol-mesh-hub-analysis.otelcol-mesh.svc", peers.at("tls", "server_name_override"))
 	assert.Equal(t, "/etc/otelcol-mesh-analysis-tls/ca.crt", peers.at("tls", "ca_file"))
+	assert.Equal(t, "1m", peers.at("tls", "reload_interval"), "their authority may be replaced")
+	assert.Equal(t, []any{"/etc/otelcol-mesh-analysis-tls/tls.crt"}, hub.at("extensions", "cluster_identity", "certificate_files"), "its end is a metric")
 	require.NotNil(t, r.find("Service/otelcol-mesh-hub-replicas"))
+	csi := render(t, "hub-analysis", "--set", "hub.analysis.tls.secretName=,hub.analysis.tls.volume.csi.driver=csi.cert-manager.io")
+	assert.Equal(t, map[string]any{"name": "analysis-tls", "csi": map[string]any{"driver": "csi.cert-manager.io"}},
+		csi.workloads["otelcol-mesh-hub"].volumes()["analysis-tls"])
 
 	single := render(t, "hub-analysis", "--set", "router.enabled=false,hub.replicas=1")
 	assert.Nil(t, single.config(t, "otelcol-mesh-hub").at("connectors", "mesh_graph", "analysis_peers"))
@@ -166,6 +171,19 @@ func TestAnalysis(t *testing.T) {
 	assert.Nil(t, off.find("Service/otelcol-mesh-hub-analysis"))
 	assert.Nil(t, asks(off))
 	assert.NotContains(t, off.workloads["otelcol-mesh-hub"].volumes(), "analysis-token")
+}
+
+// TestReplicasKnowThatTheyAreSeveral: behind routers each says that it has a part, and without them that it has all.
+func TestReplicasKnowThatTheyAreSeveral(t *testing.T) {
+	for _, e := range charttest.Examples(t) {
+		r := render(t, e.Name)
+		if _, hub := r.workloads["otelcol-mesh-hub"]; !hub {
+			continue
+		}
+		_, routers := r.workloads["otelcol-mesh-router"]
+		routed := r.config(t, "otelcol-mesh-hub").at("connectors", "mesh_graph", "replica", "routed")
+		assert.Equal(t, routers, routed == true, e.Name)
+	}
 }
 
 // TestAnalysisTakesNoExtensionAway: a list of extensions replaces another, so the chart's has to have what the overlays add.

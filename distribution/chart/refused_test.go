@@ -65,6 +65,7 @@ func TestWhatCannotWorkIsRefused(t *testing.T) {
 		{"spoke-metrics-tier", "agent.env.MESH_METRICS_INTERVAL=5m", "agent.env has MESH_METRICS_INTERVAL"},
 		{"hub-analysis", "hub.analysis.token.secretName=", "create secret generic mesh-analysis"},
 		{"hub-analysis", "hub.analysis.tls.secretName=", "DNS name otelcol-mesh-hub-analysis.otelcol-mesh.svc"},
+		{"hub-analysis", "hub.analysis.tls.volume.csi.driver=csi.cert-manager.io", "hub.analysis.tls.secretName and hub.analysis.tls.volume are set at once"},
 		{"hub-analysis", "hub.analysis.networkPolicyFrom=null", "hub.analysis.networkPolicyFrom is empty"},
 		{"hub-analysis", "hub.config.service.extensions={health_check}", "add bearertokenauth to it"},
 		{"hub-analysis", "hub.env.MESH_ANALYSIS_TOKEN_FILE=/x", "hub.env has MESH_ANALYSIS_TOKEN_FILE"},
@@ -128,6 +129,8 @@ func TestNotesWarn(t *testing.T) {
 	assert.Contains(t, notes("spoke-sidecar"), "spiffe://otelcol-mesh/cluster/aks-westeurope/agent")
 	assert.NotContains(t, notes("spoke-sidecar"), "metrics tier")
 	assert.Contains(t, notes("spoke-metrics-tier"), "metrics tier of aks-westeurope: agents send it their metrics each 15s, and it sends the sums each 1m")
+	assert.Contains(t, notes("hub-analysis"), "one of them has the control planes of all clusters: docs/graph.md, several replicas")
+	assert.Contains(t, notes("hub-analysis"), "needs the DNS name otelcol-mesh-hub-analysis.otelcol-mesh.svc, and Argo Rollouts' controller has to trust its authority")
 	assert.Contains(t, notes("hub-analysis"), "https://otelcol-mesh-hub-analysis.otelcol-mesh.svc:8443 with the token of the Secret mesh-analysis")
 	assert.NotContains(t, notes("hub-scaled"), "Argo")
 	assert.Contains(t, notes("hub-connection-string", "--set", "hub.identity.trustDomain=mesh.example"), "spiffe://mesh.example/cluster/<cluster>/")

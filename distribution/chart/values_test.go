@@ -39,7 +39,7 @@ func readSchema(t *testing.T) *schema {
 // the collector, and is theirs to refuse.
 func TestTheSchemaRefusesUnknownKeys(t *testing.T) {
 	open := []string{
-		"global", "link.tls.volume", "metricsTier.tls.volume", "router.tls.volume", "hub.tls.volume",
+		"global", "link.tls.volume", "metricsTier.tls.volume", "router.tls.volume", "hub.tls.volume", "hub.analysis.tls.volume",
 		"agent.config", "inventory.config", "metricsTier.config", "router.config", "hub.config",
 		"agent.affinity", "inventory.affinity", "metricsTier.affinity", "router.affinity", "hub.affinity",
 	}

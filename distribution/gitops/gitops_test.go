@@ -184,6 +184,92 @@ func TestRoutersHaveTheirCertificate(t *testing.T) {
 	assert.Contains(t, hub.at("spec", "dnsNames"), env(workload)["MESH_HUB_SERVER_NAME"])
 }
 
+// TestTheMetricsTierHasItsCertificate holds the tier's certificate to the name that agents call, to the hub's rule for its cluster, and to
+// the Secret that the chart mounts, from where it is made to where it is fetched.
+func TestTheMetricsTierHasItsCertificate(t *testing.T) {
+	const cluster = "aks-westeurope"
+	issued := render(t, certificateChart, "c", values(t, map[string]any{"issue": map[string]any{"clusters": []string{cluster}, "metricsTier": true}}))
+	fetched := render(t, certificateChart, "c", values(t, map[string]any{"fetch": map[string]any{"cluster": cluster, "metricsTier": true}}))
+	mesh := parse(t, charttest.Named(t, "spoke-metrics-tier").Render(t))
+	// The agents' is as it is without a tier.
+	valid(t, issued)
+	valid(t, fetched)
+	named(t, issued, "Certificate", "otelcol-mesh-client-"+cluster)
+	named(t, issued, "PushSecret", "otelcol-mesh-client-"+cluster)
+
+	certificate := named(t, issued, "Certificate", "otelcol-mesh-metrics-tier-"+cluster)
+	host, _, found := strings.Cut(env(named(t, mesh, "DaemonSet", "otelcol-mesh-agent"))["MESH_TIER_ENDPOINT"], ":")
+	require.True(t, found)
+	assert.Equal(t, []any{host}, certificate.at("spec", "dnsNames"))
+	assert.Equal(t, []any{"spiffe://otelcol-mesh/cluster/" + cluster + "/metrics-tier"}, certificate.at("spec", "uris"))
+	assert.ElementsMatch(t, []any{"digital signature", "server auth", "client auth"}, certificate.at("spec", "usages"))
+	agents := named(t, issued, "Certificate", "otelcol-mesh-client-"+cluster)
+	for _, key := range []string{"duration", "renewBefore", "privateKey", "issuerRef"} {
+		assert.Equal(t, agents.at("spec", key), certificate.at("spec", key), key)
+	}
+
+	push := named(t, issued, "PushSecret", "otelcol-mesh-metrics-tier-"+cluster)
+	assert.Equal(t, certificate.text("spec", "secretName"), push.text("spec", "selector", "secret", "name"))
+	remote := object(push.at("spec", "data").([]any)[0].(map[string]any)).text("match", "remoteRef", "remoteKey")
+	fetch := named(t, fetched, "ExternalSecret", "otelcol-mesh-metrics-tier")
+	assert.Equal(t, remote, object(fetch.at("spec", "dataFrom").([]any)[0].(map[string]any)).text("extract", "key"))
+	assert.Equal(t, []string{fetch.text("spec", "target", "name")}, secrets(named(t, mesh, "StatefulSet", "otelcol-mesh-metrics-tier")))
+	named(t, fetched, "ExternalSecret", "otelcol-mesh-client")
+
+	other := render(t, certificateChart, "c", values(t, map[string]any{"issue": map[string]any{"clusters": []string{cluster}, "metricsTier": true, "namespace": "telemetry"}}))
+	assert.Equal(t, []any{"otelcol-mesh-metrics-tier.telemetry.svc"}, named(t, other, "Certificate", "otelcol-mesh-metrics-tier-"+cluster).at("spec", "dnsNames"))
+	for _, o := range render(t, certificateChart, "c", values(t, map[string]any{"issue": map[string]any{"clusters": []string{cluster}}})) {
+		assert.NotContains(t, o.text("metadata", "name"), "tier", "nobody asked for it")
+	}
+}
+
+// TestTheAnalysisPortHasItsCertificate holds the certificate of the port that Argo Rollouts asks to the names by which it and the other
+// replicas call, and to the Secret that the chart mounts.
+func TestTheAnalysisPortHasItsCertificate(t *testing.T) {
+	rendered := render(t, certificateChart, "c", values(t, map[string]any{"hub": map[string]any{"dnsName": "hub.example", "analysis": true}}))
+	valid(t, rendered)
+	certificate := named(t, rendered, "Certificate", "otelcol-mesh-hub-analysis")
+	hub := named(t, rendered, "Certificate", "otelcol-mesh-hub")
+	for _, key := range []string{"duration", "renewBefore", "privateKey", "issuerRef"} {
+		assert.Equal(t, hub.at("spec", key), certificate.at("spec", key), key)
+	}
+	assert.ElementsMatch(t, []any{"digital signature", "server auth"}, certificate.at("spec", "usages"), "it is nobody's client")
+	assert.Nil(t, certificate.at("spec", "uris"), "it speaks for no cluster")
+
+	mesh := parse(t, charttest.Named(t, "hub-analysis").Render(t))
+	assert.Contains(t, secrets(named(t, mesh, "StatefulSet", "otelcol-mesh-hub")), certificate.text("spec", "secretName"))
+	names := certificate.at("spec", "dnsNames").([]any)
+	require.Len(t, names, 1)
+	named(t, mesh, "Service", strings.Split(names[0].(string), ".")[0])
+	config := named(t, mesh, "ConfigMap", "otelcol-mesh-hub").text("data", "values.yaml")
+	assert.Contains(t, config, "server_name_override: "+names[0].(string))
+	raw, err := os.ReadFile("../examples/argo-rollouts/analysis-template.yaml")
+	require.NoError(t, err)
+	assert.Contains(t, string(raw), "otelcol-mesh-hub-analysis", "what Argo Rollouts calls")
+	for _, o := range render(t, certificateChart, "c", values(t, map[string]any{"hub": map[string]any{"dnsName": "hub.example"}})) {
+		assert.NotContains(t, o.text("metadata", "name"), "analysis", "nobody asked for it")
+	}
+}
+
+// TestCertificatesThatCannotBe: what would make nothing, or nothing that works, is refused with the key and what to write.
+func TestCertificatesThatCannotBe(t *testing.T) {
+	for _, c := range []struct {
+		values map[string]any
+		says   string
+	}{
+		{map[string]any{"hub": map[string]any{"router": true}}, "hub.router is true, and hub.dnsName is empty"},
+		{map[string]any{"hub": map[string]any{"analysis": true}}, "hub.analysis is true, and hub.dnsName is empty"},
+		{map[string]any{"issue": map[string]any{"metricsTier": true}}, "issue.metricsTier is true, and issue.clusters is empty"},
+		{map[string]any{"fetch": map[string]any{"metricsTier": true}}, "fetch.metricsTier is true, and fetch.cluster is empty"},
+		{map[string]any{"issue": map[string]any{"namespace": "A b"}}, "issue"},
+		{map[string]any{"hub": map[string]any{"analyses": true}}, "analyses"},
+		{map[string]any{"hub": map[string]any{"dnsName": "h", "analysis": "yes"}}, "analysis"},
+	} {
+		_, err := charttest.Helm(t, "template", "c", certificateChart, "-f", values(t, c.values))
+		require.ErrorContains(t, err, c.says)
+	}
+}
+
 func env(workload object) map[string]string {
 	found := map[string]string{}
 	for _, c := range workload.at("spec", "template", "spec", "containers").([]any) {

@@ -3,7 +3,7 @@
 //go:generate mdatagen metadata.yaml
 
 // Package meshbalancingexporter spreads metrics over the replicas of the hub: points about calls by the called service, so that
-// what both ends of a call report comes to one replica, and all others by cluster and service. The entry point is [NewFactory].
+// what both ends of a call report comes to one replica, what tells of control planes to one replica, and all others by cluster and service. The entry point is [NewFactory].
 package meshbalancingexporter
 
 import (

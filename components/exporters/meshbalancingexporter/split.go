@@ -6,6 +6,9 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	semconv "go.opentelemetry.io/otel/semconv/v1.40.0"
+
+	"github.com/otelcol-mesh/otelcol-mesh/internal/istiod"
+	counting "github.com/otelcol-mesh/otelcol-mesh/internal/points"
 )
 
 // The attributes that say what was called. mesh_topology writes them at the agent, the same at both ends of a call.
@@ -13,6 +16,10 @@ const (
 	calledService   = "mesh.destination.service"
 	calledNamespace = "mesh.destination.namespace"
 )
+
+// controlPlanes is the key of what tells of control planes, of all clusters: how they differ, and that two speak for one cluster, can
+// only be seen where all of them are. All routers have the same one.
+var controlPlanes = hash(offset, "control planes")
 
 // part is what one replica gets of a request. rm and sm are where the next metric goes: they are of the resource and the scope that
 // are split now, or not set.
@@ -27,7 +34,7 @@ type part struct {
 // split moves each point of a request to the part of its replica, in one pass: resources, scopes and metrics come in the order in
 // which they were, so that nothing is looked for.
 func split(md pmetric.Metrics, r *ring) []part {
-	s := &splitting{ring: r, parts: make([]part, len(r.replicas)), open: make([]pmetric.Metric, len(r.replicas)), isOpen: make([]bool, len(r.replicas))}
+	s := &splitting{ring: r, planes: r.of(controlPlanes), parts: make([]part, len(r.replicas)), open: make([]pmetric.Metric, len(r.replicas)), isOpen: make([]bool, len(r.replicas))}
 	for i := range s.parts {
 		s.parts[i].md = pmetric.NewMetrics()
 	}
@@ -40,8 +47,8 @@ func split(md pmetric.Metrics, r *ring) []part {
 type splitting struct {
 	ring  *ring
 	parts []part
-	// own is the replica of what the resource says about itself.
-	own int
+	// own is the replica of what the resource says about itself, planes that of what tells of control planes.
+	own, planes int
 	// open are the metrics that the points of the one that is split go to.
 	open   []pmetric.Metric
 	isOpen []bool
@@ -86,6 +93,12 @@ func (s *splitting) of(attrs pcommon.Map) int {
 
 // metric gives the points of a metric to their replicas.
 func (s *splitting) metric(rm pmetric.ResourceMetrics, sm pmetric.ScopeMetrics, m pmetric.Metric) {
+	if istiod.IsMetric(m.Name()) {
+		to := &s.parts[s.planes]
+		to.points += counting.Of(m)
+		m.MoveTo(to.room(rm, sm))
+		return
+	}
 	clear(s.isOpen)
 	switch m.Type() {
 	case pmetric.MetricTypeGauge:

@@ -4,7 +4,9 @@ package meshbalancingexporter
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -46,6 +48,9 @@ func random(r *rand.Rand) pmetric.Metrics {
 			for k := range r.IntN(5) {
 				m := sm.Metrics().AppendEmpty()
 				m.SetName(fmt.Sprint("m", i, j, k))
+				if r.IntN(5) == 0 {
+					m.SetName("pilot_xds")
+				}
 				m.SetUnit("s")
 				m.SetDescription("d")
 				m.Metadata().PutStr("prometheus.type", "x")
@@ -93,7 +98,9 @@ func lines(md pmetric.Metrics) map[line]int {
 				add := func(what string, attrs pcommon.Map) {
 					any = true
 					key := own
-					if service := text(attrs, calledService); service != "" {
+					if m.Name() == "pilot_xds" {
+						key = "control planes"
+					} else if service := text(attrs, calledService); service != "" {
 						key = "call " + text(attrs, calledNamespace) + "/" + service
 					}
 					found[line{head + what + fmt.Sprint(attrs.AsRaw()), key}]++
@@ -110,7 +117,9 @@ func lines(md pmetric.Metrics) map[line]int {
 				case pmetric.MetricTypeSummary:
 					list(m.Summary().DataPoints(), "", add)
 				}
-				if !any {
+				if !any && m.Name() == "pilot_xds" {
+					found[line{head, "control planes"}]++
+				} else if !any {
 					found[line{head, own}]++
 				}
 			}
@@ -152,6 +161,74 @@ func TestNothingIsLostOrChanged(t *testing.T) {
 		used[i] = true
 	}
 	require.Len(t, used, 3)
+}
+
+// TestControlPlanesAreAtOneReplica: what istiods and proxies of all clusters tell of control planes comes to one replica, by whatever
+// router and whatever else is in the request, and all of it to another one when that leaves. What else an istiod tells is by cluster.
+func TestControlPlanesAreAtOneReplica(t *testing.T) {
+	names := []string{"istio_build", "pilot_xds", "pilot_xds_pushes", "pilot_proxy_convergence_time", "istiod_uptime_seconds", "citadel_server_root_cert_expiry_timestamp"}
+	where := func(ring *ring) (planes, others map[string]int) {
+		planes, others = map[string]int{}, map[string]int{}
+		for n := range 40 {
+			md := pmetric.NewMetrics()
+			rm := md.ResourceMetrics().AppendEmpty()
+			rm.Resource().Attributes().PutStr("k8s.cluster.name", fmt.Sprint("cluster-", n))
+			rm.Resource().Attributes().PutStr("service.name", "istiod")
+			for _, name := range append(names, "pilot_services", "istio_requests_total") {
+				m := rm.ScopeMetrics().AppendEmpty().Metrics().AppendEmpty()
+				m.SetName(name)
+				p := m.SetEmptyGauge().DataPoints().AppendEmpty()
+				if name == "istio_requests_total" || name == "istio_build" {
+					p.Attributes().PutStr(calledService, fmt.Sprint("service-", n))
+				}
+			}
+			for i, part := range split(md, ring) {
+				for _, rm := range part.md.ResourceMetrics().All() {
+					for _, sm := range rm.ScopeMetrics().All() {
+						endpoint := ring.replicas[i].endpoint
+						if slices.Contains(names, sm.Metrics().At(0).Name()) {
+							planes[endpoint]++
+						} else {
+							others[endpoint]++
+						}
+					}
+				}
+			}
+		}
+		return planes, others
+	}
+	all := ringOf(4)
+	planes, others := where(all)
+	require.Len(t, planes, 1, "all at one")
+	require.Len(t, others, 4, "and the others as before")
+	owner := slices.Collect(maps.Keys(planes))[0]
+	require.Equal(t, 40*len(names), planes[owner])
+	turned := slices.Clone(all.replicas)
+	slices.Reverse(turned)
+	again, _ := where(newRing(turned))
+	require.Equal(t, planes, again, "routers agree")
+	left := slices.DeleteFunc(turned, func(r *replica) bool { return r.endpoint == owner })
+	next, _ := where(newRing(left))
+	require.Len(t, next, 1)
+	require.NotContains(t, next, owner)
+	// As with other keys, others that come and go change nothing, and it is not always the first address.
+	first := 0
+	for n := 2; n < 10; n++ {
+		more := ringOf(n)
+		planes, _ := where(more)
+		if planes[more.replicas[0].endpoint] > 0 {
+			first++
+		}
+		without := slices.DeleteFunc(slices.Clone(more.replicas), func(r *replica) bool { return planes[r.endpoint] == 0 })
+		require.Len(t, without, 1)
+		if n > 2 {
+			fewer, _ := where(ringOf(n - 1))
+			if _, same := fewer[without[0].endpoint]; !same {
+				require.Equal(t, more.replicas[n-1].endpoint, without[0].endpoint, "only the new one takes them away")
+			}
+		}
+	}
+	require.Less(t, first, 8)
 }
 
 // TestRing: the order in which replicas are named does not matter, keys are spread evenly, and those that a change does not

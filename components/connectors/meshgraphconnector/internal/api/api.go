@@ -49,6 +49,8 @@ type Sources struct {
 	Posture, ControlPlanes func() any
 	// Window answers questions of versions and analysis.
 	Window *window.Store
+	// Replica is set where this hub is one of several: nil for the only one.
+	Replica *Replica
 	// Peers are asked by [Analysis] about services that this replica does not have. Nil for none.
 	Peers *Peers
 	// Now tells the time. Default: time.Now.
@@ -73,9 +75,11 @@ func Admin(sources Sources) http.Handler {
 		h.serve(w, r, true, func(r *http.Request) (any, error) { return nil, h.graph(w, r) })
 	})
 	for path, a := range map[string]answer{
-		"/api/v1/failovers": published("failovers", sources.Failovers), "/api/v1/cost": published("cost", sources.Cost),
-		"/api/v1/posture": published("posture", sources.Posture), "/api/v1/control-planes": published("control planes", sources.ControlPlanes),
-		"/api/v1/analysis": h.analysis, "/api/v1/versions": h.versions, "/": unknown(
+		"/api/v1/failovers":      published("failovers", sources.Failovers, sources.Replica, hasFailovers),
+		"/api/v1/cost":           published("cost", sources.Cost, sources.Replica, hasCost),
+		"/api/v1/posture":        published("posture", sources.Posture, sources.Replica, hasPosture),
+		"/api/v1/control-planes": published("control planes", sources.ControlPlanes, sources.Replica, hasPlanes),
+		"/api/v1/analysis":       h.analysis, "/api/v1/versions": h.versions, "/": unknown(
 			"/api/v1/graph, /api/v1/failovers, /api/v1/cost, /api/v1/posture, /api/v1/control-planes, " +
 				"/api/v1/versions?namespace=&service= or /api/v1/analysis?namespace=&service="),
 	} {
@@ -102,7 +106,9 @@ func newHandler(sources Sources) *handler {
 	if sources.Now == nil {
 		sources.Now = time.Now
 	}
-	return &handler{Sources: sources, slots: make(chan struct{}, maxRequests), lookups: make(chan struct{}, maxLookups)}
+	h := &handler{Sources: sources, slots: make(chan struct{}, maxRequests), lookups: make(chan struct{}, maxLookups)}
+	h.document.replica = sources.Replica
+	return h
 }
 
 // Server returns a server for [Admin] that no slow client can hold up.
@@ -135,8 +141,8 @@ func unknown(paths string) answer {
 	}
 }
 
-// published serves a value as it is. It takes no parameters.
-func published[T any](name string, get func() T) answer {
+// published serves a value as it is, or as a replica's part. It takes no parameters.
+func published[T any](name string, get func() T, replica *Replica, has string) answer {
 	return func(r *http.Request) (any, error) {
 		if get == nil {
 			return nil, &problem{http.StatusNotFound, name + " are not on in this hub's configuration"}
@@ -147,6 +153,9 @@ func published[T any](name string, get func() T) answer {
 		v := get()
 		if any(v) == nil {
 			return nil, &problem{http.StatusServiceUnavailable, name + " are not known yet; ask again"}
+		}
+		if replica != nil {
+			return part{of: v, has: has, replica: replica}, nil
 		}
 		return v, nil
 	}

@@ -19,7 +19,10 @@ import (
 )
 
 // document has the bytes of the newest interval that anybody asked for.
-type document struct{ current atomic.Pointer[encoded] }
+type document struct {
+	replica *Replica
+	current atomic.Pointer[encoded]
+}
 
 // encoded is an interval's document. Each form is built once, by who asks first; others wait for it.
 type encoded struct {
@@ -27,9 +30,15 @@ type encoded struct {
 	plain, zipped func() ([]byte, error)
 }
 
-func newEncoded(s *graph.Snapshot) *encoded {
+func newEncoded(s *graph.Snapshot, replica *Replica) *encoded {
 	e := &encoded{snapshot: s}
-	e.plain = sync.OnceValues(func() ([]byte, error) { return json.Marshal(s.Document()) })
+	e.plain = sync.OnceValues(func() ([]byte, error) {
+		raw, err := json.Marshal(s.Document())
+		if err != nil {
+			return nil, err
+		}
+		return replica.mark(raw, hasEdges)
+	})
 	e.zipped = sync.OnceValues(func() ([]byte, error) {
 		raw, err := e.plain()
 		if err != nil {
@@ -58,7 +67,7 @@ func (d *document) of(s *graph.Snapshot) *encoded {
 		if e != nil && e.snapshot == s {
 			return e
 		}
-		if fresh := newEncoded(s); d.current.CompareAndSwap(e, fresh) {
+		if fresh := newEncoded(s, d.replica); d.current.CompareAndSwap(e, fresh) {
 			return fresh
 		}
 	}

@@ -31,9 +31,16 @@ const (
 // Peers are the other replicas of the hub. A called service is at one of them, where the router sends its points: a replica that
 // knows nothing of a service asks the others. Asking itself too does no harm.
 type Peers struct {
-	client *http.Client
 	base   *url.URL
 	lookup func(context.Context) ([]string, error)
+	now    func() time.Time
+
+	mu     sync.Mutex
+	client *http.Client
+	// renew makes a client, every is how often; nil for never. tried is when.
+	renew func() (*http.Client, error)
+	every time.Duration
+	tried time.Time
 }
 
 // NewPeers asks at an address that has all replicas, such as https://hub-headless.observability.svc:8443: a headless service.
@@ -45,16 +52,48 @@ func NewPeers(client *http.Client, endpoint string) (*Peers, error) {
 		strings.Trim(base.Path, "/") != "" || base.RawQuery != "" {
 		return nil, fmt.Errorf("endpoint is %q: write one such as https://hub-headless.observability.svc:8443", endpoint)
 	}
-	own := *client
-	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	host, port := base.Hostname(), base.Port()
-	return &Peers{client: &own, base: base, lookup: func(ctx context.Context) ([]string, error) {
+	return &Peers{client: straight(client), base: base, now: time.Now, lookup: func(ctx context.Context) ([]string, error) {
 		addresses, err := net.DefaultResolver.LookupHost(ctx, host)
 		for i := range addresses {
 			addresses[i] = net.JoinHostPort(addresses[i], port)
 		}
 		return addresses, err
 	}}, nil
+}
+
+// straight returns a client that follows nobody elsewhere.
+func straight(client *http.Client) *http.Client {
+	own := *client
+	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &own
+}
+
+// Renew makes the client anew with the first question after every so often: the authorities that it trusts are read when it is made,
+// and one is replaced now and then. Where none can be made, as while a file is written, the one before stays. Call it before others
+// use the peers.
+func (p *Peers) Renew(every time.Duration, renew func() (*http.Client, error)) {
+	p.every, p.renew, p.tried = every, renew, p.now()
+}
+
+// Close ends the connections that nobody uses.
+func (p *Peers) Close() { p.asks().CloseIdleConnections() }
+
+// asks returns the client to ask with.
+func (p *Peers) asks() *http.Client {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.now()
+	if p.renew == nil || p.every <= 0 || now.Sub(p.tried) < p.every {
+		return p.client
+	}
+	p.tried = now
+	if fresh, err := p.renew(); err == nil {
+		// Questions that are under way end on its connections.
+		p.client.CloseIdleConnections()
+		p.client = straight(fresh)
+	}
+	return p.client
 }
 
 // peerAnswer is what a replica answered.
@@ -82,9 +121,10 @@ func (p *Peers) ask(r *http.Request) (answer json.RawMessage, missing string) {
 	left := max(0, len(addresses)-maxPeers)
 	addresses = addresses[:len(addresses)-left]
 	answers := make([]peerAnswer, len(addresses))
+	client := p.asks()
 	var wait sync.WaitGroup
 	for i, address := range addresses {
-		wait.Go(func() { answers[i] = p.one(ctx, address, r) })
+		wait.Go(func() { answers[i] = p.one(ctx, client, address, r) })
 	}
 	wait.Wait()
 	var best *peerAnswer
@@ -108,7 +148,7 @@ func (p *Peers) ask(r *http.Request) (answer json.RawMessage, missing string) {
 	return nil, fmt.Sprintf("; %d replicas know nothing of it either", len(answers))
 }
 
-func (p *Peers) one(ctx context.Context, address string, r *http.Request) (a peerAnswer) {
+func (p *Peers) one(ctx context.Context, client *http.Client, address string, r *http.Request) (a peerAnswer) {
 	target := url.URL{Scheme: p.base.Scheme, Host: address, Path: r.URL.Path, RawQuery: r.URL.RawQuery}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
 	if err != nil {
@@ -119,7 +159,7 @@ func (p *Peers) one(ctx context.Context, address string, r *http.Request) (a pee
 	if authorization := r.Header.Get("Authorization"); authorization != "" {
 		request.Header.Set("Authorization", authorization)
 	}
-	response, err := p.client.Do(request)
+	response, err := client.Do(request)
 	if err != nil {
 		return peerAnswer{err: err}
 	}

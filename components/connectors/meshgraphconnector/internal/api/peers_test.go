@@ -113,3 +113,43 @@ func TestPeersEndpoint(t *testing.T) {
 	require.NoError(t, err)
 	assert.Contains(t, addresses, "127.0.0.1:8443")
 }
+
+// TestAuthoritiesOfPeersAreReadAnew: after their authority was replaced, replicas go on to ask each other, and a file that is half
+// written costs nothing.
+func TestAuthoritiesOfPeersAreReadAnew(t *testing.T) {
+	hub := Analysis(Sources{Window: store(t, edge("v1", "west", 90, 10, 0)), Now: func() time.Time { return noon }})
+	next := httptest.NewTLSServer(hub)
+	t.Cleanup(next.Close)
+	untrusting := &http.Client{Transport: &http.Transport{}}
+	t.Cleanup(untrusting.CloseIdleConnections)
+	p, err := NewPeers(untrusting, "https://hub-headless:8443")
+	require.NoError(t, err)
+	p.lookup = func(context.Context) ([]string, error) { return []string{next.Listener.Addr().String()}, nil }
+	now, made := noon, 0
+	p.now = func() time.Time { return now }
+	written := false
+	p.Renew(time.Minute, func() (*http.Client, error) {
+		made++
+		if !written {
+			return nil, errors.New("half written")
+		}
+		client := next.Client()
+		client.Transport.(*http.Transport).TLSClientConfig.ServerName = "example.com"
+		return client, nil
+	})
+	h := Analysis(Sources{Window: store(t), Peers: p, Now: func() time.Time { return noon }})
+	state := func() any { return object(t, ask(h, question1))["state"] }
+	assert.Equal(t, "no_data", state(), "it trusts another authority")
+	assert.Zero(t, made)
+	now = noon.Add(time.Minute)
+	assert.Equal(t, "no_data", state())
+	assert.Equal(t, 1, made)
+	written = true
+	assert.Equal(t, "no_data", state())
+	assert.Equal(t, 1, made, "once a minute")
+	now = noon.Add(2 * time.Minute)
+	assert.Equal(t, "ok", state())
+	assert.Equal(t, "ok", state())
+	assert.Equal(t, 2, made)
+	p.Close()
+}

@@ -23,6 +23,9 @@ type Config struct {
 	MaxClusters int `mapstructure:"max_clusters"`
 	// MaxIstiods is the most istiods of one cluster, 1 to 1000.
 	MaxIstiods int `mapstructure:"max_istiods"`
+	// Routed says that routers give the control planes of all clusters to one replica of the hub, which may be another one. It is
+	// replica::routed of the connector.
+	Routed bool `mapstructure:"-"`
 }
 
 // DefaultConfig suits the agents' scrape of istiod each 30 seconds.
@@ -33,8 +36,9 @@ func DefaultConfig() Config {
 	}
 }
 
-// Validate says what is wrong with the configuration, by the keys of the connector.
-func (c *Config) Validate() error {
+// Check says what is wrong with the configuration, by the keys of the connector, which calls it. It is not named Validate: the
+// collector calls that of each section by itself, and would tell the same a second time.
+func (c *Config) Check() error {
 	var errs []error
 	if c.Window < time.Minute || c.Window > time.Hour || c.Window%time.Minute != 0 {
 		errs = append(errs, fmt.Errorf("control_planes::window is %s: write whole minutes from 1m to 1h", c.Window))

@@ -51,10 +51,10 @@ func (s *Store) AppendMetrics(slice pmetric.MetricSlice, at time.Time) {
 	e := emitter{slice: slice, metrics: map[string]pmetric.NumberDataPointSlice{}, at: pcommon.NewTimestampFromTime(at)}
 	for i := range s.Document().ControlPlanes {
 		r := &s.Document().ControlPlanes[i]
-		if r.State != ProxiesOnly {
+		if r.State != ProxiesOnly && r.State != Waiting {
 			e.istiods(r)
-			e.findings(r)
 		}
+		e.findings(r)
 		if r.State == Reporting {
 			e.proxies(r)
 			e.pushes(r)
@@ -76,7 +76,7 @@ func (e *emitter) istiods(r *Record) {
 			counts[k]++
 		}
 	} else {
-		// What does not report is 0, so that an alert finds a value.
+		// What is known not to report is 0, so that an alert finds a value.
 		order = append(order, key{})
 	}
 	for _, k := range order {

@@ -36,11 +36,13 @@ func (f *finder) info(kind, format string, args ...any) {
 	f.list = append(f.list, Finding{Kind: kind, Severity: Info, Detail: fmt.Sprintf(format, args...)})
 }
 
-// findings judges a record, the worst first.
-func findings(r *Record, who claim, now time.Time, soon time.Duration) []Finding {
+// findings judges a record, the worst first. Early is where nobody is missed yet.
+func findings(r *Record, who claim, now time.Time, soon time.Duration, early bool) []Finding {
 	var f finder
 	f.claims(r, who)
-	f.presence(r)
+	if !early {
+		f.presence(r)
+	}
 	f.pushes(r)
 	f.remotes(r)
 	f.certificates(r, now, soon)

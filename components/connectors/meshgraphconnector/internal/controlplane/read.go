@@ -8,6 +8,8 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/otelcol-mesh/otelcol-mesh/internal/points"
 )
 
 // origin is who says it.
@@ -87,6 +89,9 @@ func (s *Store) resource(rm pmetric.ResourceMetrics, now time.Time) (counts Coun
 		}
 	}
 	s.counts.add(counts)
+	if counts.Taken > 0 {
+		s.hear(now)
+	}
 	return counts
 }
 
@@ -114,24 +119,8 @@ func (r *reader) metric(m pmetric.Metric, k kind) {
 			r.counter(p, k, m.Sum().AggregationTemporality())
 		}
 	default:
-		r.counts.Unreadable += pointsOf(m)
+		r.counts.Unreadable += points.Of(m)
 	}
-}
-
-func pointsOf(m pmetric.Metric) int {
-	switch m.Type() {
-	case pmetric.MetricTypeGauge:
-		return m.Gauge().DataPoints().Len()
-	case pmetric.MetricTypeSum:
-		return m.Sum().DataPoints().Len()
-	case pmetric.MetricTypeHistogram:
-		return m.Histogram().DataPoints().Len()
-	case pmetric.MetricTypeExponentialHistogram:
-		return m.ExponentialHistogram().DataPoints().Len()
-	case pmetric.MetricTypeSummary:
-		return m.Summary().DataPoints().Len()
-	}
-	return 0
 }
 
 // istiod finds the istiod that a point is of. A point that is so old that its istiod counts as gone makes no new one.

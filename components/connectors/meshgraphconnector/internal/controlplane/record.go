@@ -18,6 +18,12 @@ type Document struct {
 	Revisions []string `json:"revisions,omitempty"`
 	// Newest is the newest of the versions.
 	Newest string `json:"newest,omitempty"`
+	// Receiving says whether this replica gets what tells of control planes. Where it does not, another one does, or nobody, and there
+	// are no records. Absent where there is one replica.
+	Receiving *bool `json:"receiving,omitempty"`
+	// AbsenceJudgedFrom is when this replica will have listened for long enough to say of an istiod that it does not report. Absent
+	// when it does.
+	AbsenceJudgedFrom time.Time `json:"absence_judged_from,omitzero"`
 	// Full says that there are more clusters than control_planes::max_clusters.
 	Full bool `json:"full,omitempty"`
 	// ControlPlanes has a record for each cluster, by name.
@@ -35,6 +41,8 @@ const (
 	Silent State = "silent"
 	// Unseen: the cluster's inventory says that it has an istiod, and none ever reported.
 	Unseen State = "unseen"
+	// Waiting: none reports, and this replica has not listened for long enough to say more.
+	Waiting State = "waiting"
 	// ProxiesOnly: proxies of the cluster report, and no istiod: another cluster's istiod may be theirs.
 	ProxiesOnly State = "proxies_only"
 )
@@ -47,7 +55,7 @@ type Record struct {
 	// FirstSeen and LastSeen are of istiods' metrics; zero if there were none.
 	FirstSeen time.Time `json:"first_seen,omitzero"`
 	LastSeen  time.Time `json:"last_seen,omitzero"`
-	// Istiods are the replicas that report; of a silent cluster, the last one that did.
+	// Istiods are the replicas that report; where none does any more, the last one that did.
 	Istiods []Istiod `json:"istiods,omitempty"`
 	// Versions and Revisions are those of the istiods that report, sorted.
 	Versions  []string `json:"versions,omitempty"`

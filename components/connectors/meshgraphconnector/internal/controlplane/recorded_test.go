@@ -39,6 +39,7 @@ func golden(t *testing.T, name string, doc *Document) {
 // with an older one. It prevents that names, labels or types are read that Istio does not have.
 func TestRecordedIstiod(t *testing.T) {
 	s := New(DefaultConfig())
+	s.Begin(noon.Add(-time.Hour))
 	started, connected := page(t, "1-started.prom"), page(t, "2-connected.prom")
 	s.Metrics(scrape(started, "aks-westeurope", pod, "westeurope", noon, after(0)), after(0))
 	golden(t, "1-started", s.Roll(after(3*time.Second), nil))

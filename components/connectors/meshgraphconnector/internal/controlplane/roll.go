@@ -16,23 +16,28 @@ import (
 func (s *Store) Roll(now time.Time, snapshot *topology.Snapshot) *Document {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	doc := s.empty(now)
+	if !s.listens(now, doc) {
+		s.document.Store(doc)
+		return doc
+	}
 	s.expire(now)
-	doc := &Document{SchemaVersion: SchemaVersion, At: now, WindowSeconds: s.config.Window.Seconds(), ControlPlanes: []Record{}}
+	early := !doc.AbsenceJudgedFrom.IsZero()
 	claims := map[string]claim{}
 	for _, name := range slices.Sorted(maps.Keys(s.clusters)) {
 		c := s.clusters[name]
-		record, claimed := c.record(now)
+		record, claimed := c.record(now, early)
 		claims[name] = claimed
 		doc.ControlPlanes = append(doc.ControlPlanes, record)
 	}
 	doc.Full = len(s.clusters) >= s.config.MaxClusters
 	if snapshot != nil {
-		doc.join(snapshot, claims, s.config.MaxClusters)
+		doc.join(snapshot, claims, s.config.MaxClusters, early)
 	}
-	doc.skew()
+	doc.skew(early)
 	for i := range doc.ControlPlanes {
 		r := &doc.ControlPlanes[i]
-		r.Findings = findings(r, claims[r.Cluster], now, s.config.CertificateWarning)
+		r.Findings = findings(r, claims[r.Cluster], now, s.config.CertificateWarning, early)
 	}
 	s.document.Store(doc)
 	return doc
@@ -45,8 +50,8 @@ type claim struct {
 	declaredRegion, declaredUID string
 }
 
-// record describes a cluster by what its istiods said.
-func (c *cluster) record(now time.Time) (Record, claim) {
+// record describes a cluster by what its istiods said. Early is where those that are not there may still come.
+func (c *cluster) record(now time.Time, early bool) (Record, claim) {
 	r := Record{Cluster: c.name, State: Reporting, FirstSeen: c.first, LastSeen: c.last, DataPlane: c.dataPlane()}
 	var istiods []*istiod
 	var who claim
@@ -76,9 +81,12 @@ func (c *cluster) record(now time.Time) (Record, claim) {
 	}
 	if len(c.gone) > 0 {
 		r.State, r.Istiods = Silent, c.gone
-		return r, who
+	} else {
+		r.State, r.FirstSeen, r.LastSeen = ProxiesOnly, time.Time{}, time.Time{}
 	}
-	r.State, r.FirstSeen, r.LastSeen = ProxiesOnly, time.Time{}, time.Time{}
+	if early {
+		r.State = Waiting
+	}
 	return r, who
 }
 
@@ -100,7 +108,11 @@ func newestOf(versions []string) (newest release, ok bool) {
 }
 
 // join adds what the inventories say.
-func (d *Document) join(snapshot *topology.Snapshot, claims map[string]claim, most int) {
+func (d *Document) join(snapshot *topology.Snapshot, claims map[string]claim, most int, early bool) {
+	unseen := Unseen
+	if early {
+		unseen = Waiting
+	}
 	at := map[string]int{}
 	for i := range d.ControlPlanes {
 		at[d.ControlPlanes[i].Cluster] = i
@@ -117,11 +129,11 @@ func (d *Document) join(snapshot *topology.Snapshot, claims map[string]claim, mo
 				continue
 			}
 			i = len(d.ControlPlanes)
-			d.ControlPlanes = append(d.ControlPlanes, Record{Cluster: c.Name, State: Unseen})
+			d.ControlPlanes = append(d.ControlPlanes, Record{Cluster: c.Name, State: unseen})
 		}
 		r := &d.ControlPlanes[i]
 		if r.State == ProxiesOnly && len(facts.Istio) > 0 {
-			r.State = Unseen
+			r.State = unseen
 		}
 		if c.Region != "" {
 			r.Region = c.Region
@@ -138,8 +150,8 @@ func (d *Document) join(snapshot *topology.Snapshot, claims map[string]claim, mo
 	slices.SortFunc(d.ControlPlanes, func(a, b Record) int { return cmp.Compare(a.Cluster, b.Cluster) })
 }
 
-// skew compares the clusters with each other.
-func (d *Document) skew() {
+// skew compares the clusters with each other. Which revisions one lacks is not told as long as its istiods may still come.
+func (d *Document) skew(early bool) {
 	reporting := 0
 	revisions := map[string]int{}
 	for i := range d.ControlPlanes {
@@ -179,7 +191,7 @@ func (d *Document) skew() {
 			r.Skew.ProxyMinorsBehind = max(r.Skew.ProxyMinorsBehind, v.MinorsBehind)
 		}
 		for _, revision := range d.Revisions {
-			if revisions[revision] < reporting && !slices.Contains(r.Revisions, revision) {
+			if !early && revisions[revision] < reporting && !slices.Contains(r.Revisions, revision) {
 				r.Skew.MissingRevisions = append(r.Skew.MissingRevisions, revision)
 			}
 		}

@@ -26,6 +26,7 @@ type Store struct {
 
 	mu       sync.Mutex
 	clusters map[string]*cluster
+	listening
 	// counts is what became of all points, since the start.
 	counts Counts
 
@@ -66,7 +67,7 @@ type series struct {
 // New returns an empty store. The configuration must be valid.
 func New(config Config) *Store {
 	s := &Store{config: config, clusters: map[string]*cluster{}}
-	s.document.Store(&Document{SchemaVersion: SchemaVersion, WindowSeconds: config.Window.Seconds(), ControlPlanes: []Record{}})
+	s.document.Store(s.empty(time.Time{}))
 	return s
 }
 

@@ -259,9 +259,13 @@ func TestCeilings(t *testing.T) {
 // TestDataPlane has the versions that proxies say, in clusters with and without an istiod of their own.
 func TestDataPlane(t *testing.T) {
 	s := New(DefaultConfig())
+	s.Begin(noon)
 	for _, tag := range []string{"1.31.0", "1.29.4", "1.31.0"} {
 		says(t, s, "remote", "reviews-v1-5f8d9c7b6-xxxxx", "eastus", noon, []string{"# TYPE istio_build gauge", `istio_build{component="proxy",tag="` + tag + `"} 1`})
 	}
+	s.Roll(after(5*time.Second), nil)
+	assert.Equal(t, Waiting, record(t, s, "remote").State, "its istiod may still come")
+	s.Begin(noon.Add(-time.Hour))
 	s.Roll(after(5*time.Second), nil)
 	r := record(t, s, "remote")
 	assert.Equal(t, ProxiesOnly, r.State)
@@ -311,11 +315,11 @@ func TestNothingForOthers(t *testing.T) {
 	assert.Zero(t, testing.AllocsPerRun(100, func() { s.Metrics(md, noon) }))
 }
 
-func TestValidate(t *testing.T) {
+func TestCheck(t *testing.T) {
 	config := DefaultConfig()
-	require.NoError(t, config.Validate())
+	require.NoError(t, config.Check())
 	bad := Config{Window: 90 * time.Second, Expire: time.Second, CertificateWarning: -1}
-	err := bad.Validate()
+	err := bad.Check()
 	for _, key := range []string{"window", "expire", "forget", "certificate_warning", "max_clusters", "max_istiods"} {
 		assert.ErrorContains(t, err, "control_planes::"+key)
 	}
