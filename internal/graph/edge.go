@@ -53,6 +53,7 @@ type edge struct {
 	past               *past
 	identities         *identities
 	plaintext          *Plaintext
+	early              early
 	exemplars          []Exemplar
 	// first and last are when somebody spoke of it, in seconds.
 	first, last int64

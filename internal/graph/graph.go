@@ -269,6 +269,7 @@ func (s *shard) roll(g *Graph, now time.Time, p pace, edges []Edge) []Edge {
 	s.settleUnknown(p)
 	kept := s.order[:0]
 	for i, e := range s.order {
+		e.early.settle(&e.counted, p)
 		edges = append(edges, e.publish(&before[i], s.now, expired, p))
 		if e.last <= expired {
 			g.drop(s, e)

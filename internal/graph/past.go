@@ -96,8 +96,8 @@ func (p *past) append(b []byte) []byte {
 
 func (r *reader) past() *past {
 	p := &past{}
-	p.late = r.octet() == 1
-	told := r.octet()
+	p.late = r.Octet() == 1
+	told := r.Octet()
 	p.until = r.seconds()
 	r.counts(&p.most)
 	for i := range p.total {

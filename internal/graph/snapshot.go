@@ -69,7 +69,8 @@ type Edge struct {
 	Flags []Flag
 	// Reporters ever heard of, in the order of [Reporter]; Heard in this interval.
 	Reporters, Heard []Reporter
-	// OpenConnections are connections that were opened and not closed since First.
+	// OpenConnections are connections that were opened since First and not closed. Those that were open before are none of
+	// them, also when they close.
 	OpenConnections uint64
 	Exemplars       []Exemplar
 	// Identities under which the ends were seen, by end and principal; OtherIdentities are the requests and connections
@@ -190,7 +191,7 @@ func (e *edge) publish(before *counts, now, expired int64, p pace) Edge {
 	e.neverBefore = e.never
 	out := Edge{
 		Key: &e.key, Interval: interval.public(&never), Total: e.counted.public(&e.never),
-		OpenConnections: minus(e.counted[opened], e.counted[closed]),
+		OpenConnections: e.open(),
 		Exemplars:       e.exemplars, Plaintext: e.publishPlaintext(now),
 		First: time.Unix(e.first, 0).UTC(), Last: time.Unix(e.last, 0).UTC(),
 	}

@@ -81,6 +81,7 @@ func (t *nameTable) append(b []byte, name string) []byte {
 const (
 	stateRolled = 1 << iota
 	stateLeveled
+	stateEarly
 )
 
 func (e *edge) append(b []byte, names *nameTable) []byte {
@@ -98,7 +99,13 @@ func (e *edge) append(b []byte, names *nameTable) []byte {
 	if e.leveled {
 		marks |= stateLeveled
 	}
+	if e.early != (early{}) {
+		marks |= stateEarly
+	}
 	b = append(b, marks)
+	if marks&stateEarly != 0 {
+		b = e.early.append(b)
+	}
 	b = binary.AppendUvarint(b, uint64(e.born))
 	b = binary.AppendUvarint(b, uint64(e.spokeAt))
 	b = e.counted.append(b)

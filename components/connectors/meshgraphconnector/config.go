@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strconv"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/confmap"
 
+	"github.com/otelcol-mesh/otelcol-mesh/components/connectors/meshgraphconnector/internal/api"
 	"github.com/otelcol-mesh/otelcol-mesh/components/connectors/meshgraphconnector/internal/controlplane"
 	"github.com/otelcol-mesh/otelcol-mesh/components/connectors/meshgraphconnector/internal/ledger"
 	"github.com/otelcol-mesh/otelcol-mesh/components/connectors/meshgraphconnector/internal/window"
@@ -62,6 +64,8 @@ type Config struct {
 	// AnalysisPeers reaches the other replicas of the hub, which Analysis asks about services that this one does not have.
 	// Default none.
 	AnalysisPeers configoptional.Optional[confighttp.ClientConfig] `mapstructure:"analysis_peers"`
+	// Replica says whether this hub is one of several behind routers.
+	Replica ReplicaConfig `mapstructure:"replica"`
 	// ControlPlanes says how istiod's metrics are read.
 	ControlPlanes controlplane.Config `mapstructure:"control_planes"`
 
@@ -107,6 +111,8 @@ type FailoverConfig struct {
 	Accept  time.Duration `mapstructure:"accept"`
 	// MaxPairs is the most pairs of calling region and service.
 	MaxPairs int `mapstructure:"max_pairs"`
+	// Deploy is how long a deployment explains that no endpoint of a place is ready.
+	Deploy time.Duration `mapstructure:"deploy"`
 	// Expire is how long a pair without calls is remembered.
 	Expire time.Duration `mapstructure:"expire"`
 
@@ -126,6 +132,18 @@ type CostConfig struct {
 	// MaxFlows is the most different flows of an hour; from 1 to 200000. What is more is priced by its regions. Default
 	// 10000.
 	MaxFlows int `mapstructure:"max_flows"`
+
+	// prevent unkeyed literal initialization
+	_ struct{}
+}
+
+// ReplicaConfig says which part of the mesh a hub has.
+type ReplicaConfig struct {
+	// Routed says that routers give this hub some of the called services, and the control planes of all clusters or none; other
+	// replicas have the rest. Default false: there is one, which has everything.
+	Routed bool `mapstructure:"routed"`
+	// Name is what the answers call this one of several, at most 253 bytes. Default the host's name, which in Kubernetes is the pod's.
+	Name string `mapstructure:"name"`
 
 	// prevent unkeyed literal initialization
 	_ struct{}
@@ -161,7 +179,7 @@ func createDefaultConfig() component.Config {
 			MinMoved: f.MinMoved, MinRequests: f.MinRequests, MinShare: f.MinShare, EarlyShare: f.EarlyShare,
 			UnexpectedShare: f.UnexpectedShare, Confirm: f.Confirm, Learn: f.Learn, HalfLife: f.HalfLife,
 			EvidenceFor: f.EvidenceFor, EndAfter: f.EndAfter, NewFor: f.NewFor, Silence: f.Silence, Accept: f.Accept,
-			MaxPairs: f.MaxPairs, Expire: f.Expire,
+			MaxPairs: f.MaxPairs, Deploy: f.Deploy, Expire: f.Expire,
 		},
 		Admin:         AdminConfig{Endpoint: defaultAdmin},
 		Analysis:      configoptional.Default(confighttp.NewDefaultServerConfig()),
@@ -177,7 +195,7 @@ func (c *FailoverConfig) detector() failover.Config {
 		MinMoved: c.MinMoved, MinRequests: c.MinRequests, MinShare: c.MinShare, EarlyShare: c.EarlyShare,
 		UnexpectedShare: c.UnexpectedShare, Confirm: c.Confirm, Learn: c.Learn, HalfLife: c.HalfLife,
 		EvidenceFor: c.EvidenceFor, EndAfter: c.EndAfter, NewFor: c.NewFor, Silence: c.Silence, Accept: c.Accept,
-		MaxPairs: c.MaxPairs, Expire: c.Expire,
+		MaxPairs: c.MaxPairs, Deploy: c.Deploy, Expire: c.Expire,
 	}
 }
 
@@ -208,7 +226,7 @@ func (c *Config) Validate() error {
 	between("duplicates::window", c.Duplicates.Window, time.Minute, 24*time.Hour, "10m")
 	number("duplicates::max_points", c.Duplicates.MaxPoints, 1000, 100_000_000)
 	g, f, w := c.graph(), c.Failover.detector(), window.Config{MaxSeries: c.MaxSeries}
-	errs = append(errs, g.Validate(), w.Validate(), c.ControlPlanes.Validate(), c.Admin.validate())
+	errs = append(errs, g.Validate(), w.Validate(), c.ControlPlanes.Check(), c.Admin.validate(), c.Replica.validate())
 	if server := c.Analysis.Get(); server != nil && server.NetAddr.Endpoint == "" {
 		// Else it would listen on any port of all addresses.
 		errs = append(errs, errors.New("'analysis::endpoint' is missing: write a host and a port, such as 0.0.0.0:8443"))
@@ -236,6 +254,30 @@ func under(section string, err error) error {
 
 func (c *CostConfig) ledger() ledger.Config {
 	return ledger.Config{Teams: c.Teams, InternetHosts: c.InternetHosts, MaxFlows: c.MaxFlows}
+}
+
+func (c *ReplicaConfig) validate() error {
+	switch {
+	case len(c.Name) > 253:
+		return fmt.Errorf("'replica::name' has %d bytes: write at most 253, such as the pod's name", len(c.Name))
+	case c.Name != "" && !c.Routed:
+		return fmt.Errorf("'replica::name' is %q, and 'replica::routed' is false: write true if routers stand before several hubs, "+
+			"or take the name away", c.Name)
+	}
+	return nil
+}
+
+// served is what answers say of the replica: nothing for the only one.
+func (c *ReplicaConfig) served() *api.Replica {
+	if !c.Routed {
+		return nil
+	}
+	name := c.Name
+	if name == "" {
+		// Without a name of the host it has none, and is still one of several.
+		name, _ = os.Hostname()
+	}
+	return &api.Replica{Name: name}
 }
 
 func (c *AdminConfig) validate() error {

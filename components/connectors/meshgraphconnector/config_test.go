@@ -5,6 +5,7 @@ package meshgraphconnector
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/confmap/confmaptest"
+	"go.uber.org/zap"
 
 	"github.com/otelcol-mesh/otelcol-mesh/internal/graph"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/graph/failover"
@@ -77,6 +79,8 @@ func TestErrorsNameTheKeyAndWhatToWrite(t *testing.T) {
 		"no peer":         {map[string]any{"analysis": nil, "analysis_peers": map[string]any{"endpoint": ""}}, []string{"'analysis_peers::endpoint' is missing"}},
 		"unknown key":     {map[string]any{"max_edge": 1}, []string{"max_edge"}},
 		"control planes":  {map[string]any{"control_planes": map[string]any{"max_clusters": 0}}, []string{"control_planes::max_clusters"}},
+		"replica alone":   {map[string]any{"replica": map[string]any{"name": "hub-0"}}, []string{"'replica::name' is \"hub-0\"", "'replica::routed' is false"}},
+		"long replica":    {map[string]any{"replica": map[string]any{"routed": true, "name": strings.Repeat("x", 254)}}, []string{"'replica::name' has 254 bytes"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := read(t, c.raw)
@@ -84,6 +88,7 @@ func TestErrorsNameTheKeyAndWhatToWrite(t *testing.T) {
 			for _, words := range c.says {
 				assert.ErrorContains(t, err, words)
 			}
+			assert.Equal(t, 1, strings.Count(err.Error(), c.says[0]), "told once: %s", err)
 		})
 	}
 }
@@ -97,4 +102,21 @@ func TestTheLoopbackHasManyNames(t *testing.T) {
 		_, err := read(t, map[string]any{"admin": map[string]any{"endpoint": endpoint}})
 		assert.Error(t, err, endpoint)
 	}
+}
+
+// TestReplica: the only hub says nothing of itself, and one of several has a name, its host's if it was given none.
+func TestReplica(t *testing.T) {
+	c, err := read(t, map[string]any{})
+	require.NoError(t, err)
+	assert.Nil(t, c.Replica.served())
+	c, err = read(t, map[string]any{"replica": map[string]any{"routed": true, "name": "hub-0"}})
+	require.NoError(t, err)
+	assert.Equal(t, "hub-0", c.Replica.served().Name)
+	c.Replica.Name = ""
+	host, err := os.Hostname()
+	require.NoError(t, err)
+	assert.Equal(t, host, c.Replica.served().Name)
+	e, err := newEngine(c, zap.NewNop(), counter{}, time.Now())
+	require.NoError(t, err)
+	require.NotNil(t, e.planes.Document().Receiving, "its control planes may be another replica's")
 }

@@ -25,6 +25,7 @@ import (
 	"github.com/otelcol-mesh/otelcol-mesh/components/connectors/meshgraphconnector/internal/posture"
 	"github.com/otelcol-mesh/otelcol-mesh/components/connectors/meshgraphconnector/internal/window"
 	"github.com/otelcol-mesh/otelcol-mesh/components/extensions/meshtopologyextension"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/disk"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/graph"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/graph/failover"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/graph/price"
@@ -60,6 +61,7 @@ type engine struct {
 	feed      *feed.Feed
 	batch     keep.Batch
 	directory *keep.Directory // nil without
+	lock      *disk.Held      // of directory
 	// holes are points that are in the graph and not in the journal, and marks that are not, since the state was written.
 	holes      int
 	add        func(feed.ID, *graph.Point) error
@@ -69,6 +71,7 @@ type engine struct {
 
 	seed      keep.ID
 	detector  *failover.Detector
+	replaying bool
 	watcher   *endpoints.Watcher
 	ejections *endpoints.Ejections
 	window    *window.Store
@@ -87,18 +90,26 @@ type engine struct {
 	// wantsMetrics and wantsEvents say that there is somebody to hand them to.
 	wantsMetrics, wantsEvents bool
 
-	// unkept says that there were events since the state was written: what the detector knew then is not in the journal.
-	unkept bool
+	// disk is how the directory is used.
+	disk keep.Options
+	// saving is the state that is on its way to the disk, nil for none.
+	saving *saving
+	// told counts the intervals with events, kept those that the state has: what the detector knew then is not in the journal.
+	told, kept uint64
 	// windowAt is when the hour of the analysis was written.
 	windowAt time.Time
 
 	// What telemetry asks for.
 	failovers, shifts, unwatched atomic.Int64
 	savedAt, savedBytes          atomic.Int64
+	remembered, forgotten        atomic.Int64
 }
 
 func newEngine(config *Config, log *zap.Logger, count counter, now time.Time) (*engine, error) {
-	e := &engine{config: config, log: log, count: count, topology: func() *topology.Snapshot { return nil }}
+	e := &engine{
+		config: config, log: log, count: count, topology: func() *topology.Snapshot { return nil },
+		disk: keep.Options{Most: int64(config.MaxJournalMiB) * mib, Patience: diskPatience},
+	}
 	if err := e.begin(now); err != nil {
 		return nil, err
 	}
@@ -131,7 +142,9 @@ func (e *engine) begin(now time.Time) (err error) {
 	e.prices, e.table = prices, table
 	e.seen = keep.NewSeen(c.Duplicates.Window, c.Duplicates.MaxPoints, now)
 	e.watcher, e.ejections = endpoints.New(), endpoints.NewEjections()
-	e.planes, e.posture, e.history = controlplane.New(c.ControlPlanes), posture.New(), api.NewFailovers(keptFailovers)
+	planes := c.ControlPlanes
+	planes.Routed = c.Replica.Routed
+	e.planes, e.posture, e.history = controlplane.New(planes), posture.New(), api.NewFailovers(keptFailovers)
 	e.minute, e.unsent, e.unsentCost = emit.New(c.MaxEdges), nil, nil
 	return nil
 }
@@ -143,7 +156,7 @@ func (e *engine) useSeed() {
 }
 
 // takeMetrics counts what is new in a request. When it returns, a process that is killed does not lose it, unless
-// the disk refuses: the graph is no reason to refuse telemetry.
+// the disk refuses, or does not answer in time: the graph is no reason to refuse telemetry.
 func (e *engine) takeMetrics(md pmetric.Metrics, now time.Time) {
 	planes := e.planes.Metrics(md, now)
 	e.count.controlPlanes(&planes)
@@ -159,12 +172,21 @@ func (e *engine) takeMetrics(md pmetric.Metrics, now time.Time) {
 			e.holes += lost
 		}
 	}
+	e.remember()
 	e.mu.Unlock()
 	counts[feed.Taken] -= duplicates
 	e.count.points(&counts, duplicates)
 	if err != nil {
+		e.count.timeout(diskJournal, err)
 		e.count.unjournaled(lost, err)
 	}
+}
+
+// remember notes how many points are known, for those who must not wait for mu, which the disk may hold. mu is held.
+func (e *engine) remember() {
+	n, forgotten := e.seen.Len()
+	e.remembered.Store(int64(n))
+	e.forgotten.Store(int64(forgotten))
 }
 
 func (e *engine) addPoint(id feed.ID, p *graph.Point) error {
@@ -197,16 +219,22 @@ func (e *engine) close(now time.Time, flush uint64, save bool) closed {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.seen.Age(now)
+	e.remember()
 	c := closed{snapshot: e.graph.Roll(now)}
 	e.mark(func() error { return e.directory.Roll(now) })
 	if flush != 0 {
 		e.mark(func() error { return e.directory.Flush(flush) })
 	}
 	if save && e.directory != nil {
-		c.state = &keep.State{At: now, Parts: map[string][]byte{
+		begin, err := e.directory.Rotate()
+		if err != nil {
+			e.count.timeout(diskJournal, err)
+			e.count.saved(err)
+			return c
+		}
+		c.state, c.holes = &keep.State{At: now, Begin: begin, Parts: map[string][]byte{
 			partGraph: e.graph.Encode(), partSeen: e.seen.Encode(), partSeed: e.seed[:],
-		}}
-		c.state.Begin, c.holes = e.directory.Rotate(), e.holes
+		}}, e.holes
 	}
 	return c
 }
@@ -219,6 +247,7 @@ func (e *engine) mark(write func() error) {
 	}
 	if err := write(); err != nil {
 		e.holes++
+		e.count.timeout(diskJournal, err)
 		e.count.journalFailed(err)
 	}
 }
@@ -238,10 +267,15 @@ func (e *engine) judge(s *graph.Snapshot) []failover.Event {
 	e.ledger.Add(s)
 	known := e.topology()
 	e.planes.Roll(s.End, known)
-	return e.detector.Step(&failover.Observation{
+	o := failover.Observation{
 		At: s.End, Flows: failover.Flows(s),
 		Endpoints: e.watcher.Observe(known, s.End), Ejections: e.ejections.List(s.End),
-	})
+	}
+	if !e.replaying {
+		// What the journal has was judged by a process that knew the inventories of its time.
+		o.Pending = e.watcher.Pending(known, s.End)
+	}
+	return e.detector.Step(&o)
 }
 
 // announce takes events in: to those that wait for the next component, and to what the hub tells.
@@ -307,7 +341,8 @@ func (e *engine) tick(now time.Time, flush, save bool) {
 	if flush && e.wantsMetrics {
 		number = e.number + 1
 	}
-	c := e.close(now, number, save || e.stateIsDue())
+	e.saved(nil)
+	c := e.close(now, number, e.mayBegin(save) && (save || e.stateIsDue()))
 	list := e.judge(c.snapshot)
 	e.announce(list)
 	for i := range list {
@@ -317,12 +352,15 @@ func (e *engine) tick(now time.Time, flush, save bool) {
 	if number != 0 {
 		e.flush(number)
 	}
-	saved := c.state != nil && e.save(&c)
+	if len(list) > 0 {
+		e.told++
+	}
+	saved := c.state != nil && e.save(&c, e.disk.Patience)
 	if !saved && len(list) > 0 && e.wantsEvents {
+		// If the state that is on its way gets to the disk after all, the journal leaves them out: it begins behind the interval.
 		if raw, err := encodeEvents(list); err == nil {
 			e.lockedMark(func() error { return e.directory.Events(raw) })
 		}
-		e.unkept = true
 	}
 	if save {
 		e.refreshPrices()
@@ -338,27 +376,7 @@ func (e *engine) stateIsDue() bool {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.unkept || e.holes > 0 || e.directory.Size() > int64(e.config.MaxJournalMiB)*mib/2
-}
-
-func (e *engine) refreshPrices() {
-	prices, err := e.prices.Changed()
-	switch {
-	case err != nil:
-		e.log.Warn("The table of prices cannot be read; the one before stays.", zap.Error(err))
-		e.ledger.SetProblem(err)
-	case prices != nil:
-		e.log.Info("The table of prices was read anew.", zap.Time("date", prices.Date()))
-		e.ledger.SetPrices(prices)
-		e.doubt(prices, time.Now())
-	}
-}
-
-// doubt tells what is doubtful about the prices.
-func (e *engine) doubt(prices *price.Prices, now time.Time) {
-	for _, sentence := range ledger.Warnings(prices, now) {
-		e.log.Warn(sentence)
-	}
+	return e.told != e.kept || e.holes > 0 || e.directory.Size() > int64(e.config.MaxJournalMiB)*mib/2
 }
 
 // refreshPosture looks at all edges, which is not worth while in each interval.

@@ -5,6 +5,7 @@ package meshgraphconnector
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -37,11 +38,15 @@ func (w *dayWorld) second() {
 				w.call(a, name)
 			}
 		}
-		if passed%w.reporting == a.phase {
+		if (passed%w.reporting == a.phase || w.early && a.urgent(passed)) && !w.down {
 			w.process.takeMetrics(a.report(w.shapes, w.now, w.reporting), w.now)
+			a.told = passed
 		}
 	}
 	if passed%dayInterval == 0 {
+		w.confirm()
+	}
+	if passed%dayInterval == 0 && !w.down {
 		w.process.step(w.now, passed%60 == 0)
 	}
 }
@@ -162,10 +167,10 @@ func (w *dayWorld) choose(a *dayAgent, service string) string {
 	return ""
 }
 
-// quiet fails the test if anything was told.
+// quiet fails the test if anything was told that somebody would look at.
 func (w *dayWorld) quiet(last string) {
 	w.t.Helper()
-	for _, r := range w.sink.records() {
+	for _, r := range w.sink.alarms() {
 		w.t.Errorf("%s after %q, %s: %s", r.EventName(), last, r.Timestamp().AsTime().Sub(begin), r.Body().Str())
 	}
 	if w.t.Failed() {
@@ -202,6 +207,24 @@ func (s *sink) records() (list []plog.LogRecord) {
 		}
 	}
 	return list
+}
+
+// alarms are those of the events that are not about a deployment.
+func (s *sink) alarms() []plog.LogRecord { return slices.DeleteFunc(s.records(), deployment) }
+
+// deployments are the others, by their name, service and calling region.
+func (s *sink) deployments() (told []string) {
+	for _, r := range s.records() {
+		if deployment(r) {
+			a := r.Attributes().AsRaw()
+			told = append(told, fmt.Sprint(r.EventName(), " ", a["mesh.destination.service"], " ", a["mesh.source.region"], " ", a["mesh.failover.end.reason"]))
+		}
+	}
+	return told
+}
+
+func deployment(r plog.LogRecord) bool {
+	return strings.HasPrefix(r.EventName(), "mesh.deployment_shift.")
 }
 
 func (a *dayAgent) count(s shape, reporter string) {

@@ -11,12 +11,38 @@ import (
 )
 
 // kill kills the hub and starts another one, which goes through the journal before it knows any inventory.
-func (w *dayWorld) kill() {
+func (w *dayWorld) kill() { w.restartHub(0, 0) }
+
+// restartHub kills the hub and starts another one after a while. It has a copy of the inventories as of the kill; what they tell comes
+// a while after its start.
+func (w *dayWorld) restartHub(down, mute time.Duration) {
 	config := w.process.config
 	w.process.kill()
+	for _, cluster := range w.clusters {
+		w.writer.MarkStale(cluster, w.now)
+	}
+	w.down, w.mute = true, w.now.Add(down+mute)
+	w.to(w.minute() + down.Minutes())
+	w.down = false
 	w.process = start(w.t, config, w.sink, w.now)
 	w.process.topology = w.writer.Publish
 }
+
+// remember gives the hub a directory.
+func (w *dayWorld) remember(t *testing.T) {
+	w.process = start(t, testConfig(t.TempDir()), w.sink, begin)
+	w.process.topology = w.writer.Publish
+	t.Cleanup(func() { w.process.kill() })
+}
+
+// mayRestart is [dayWorld.restartHub] for a hub that has a directory.
+func (w *dayWorld) mayRestart(down, mute time.Duration) {
+	if w.process.directory != nil {
+		w.restartHub(down, mute)
+	}
+}
+
+func (w *dayWorld) minute() float64 { return w.now.Sub(begin).Minutes() }
 
 // TestAKilledHubRaisesNoFalseAlarm kills the hub in the middle of what explains itself by the inventories.
 func TestAKilledHubRaisesNoFalseAlarm(t *testing.T) {

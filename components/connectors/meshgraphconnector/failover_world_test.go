@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -31,21 +32,29 @@ type dayWorld struct {
 	random    *rand.Rand
 	now       time.Time
 	reporting int // seconds
-	process   *process
-	sink      *sink
-	writer    *topology.Writer
-	shapes    *shapes
-	agents    []*dayAgent
-	clusters  []string // in the order in which they joined
-	regions   map[string]string
-	at        map[string]map[string]*placed
-	names     []string
-	rate      float64
-	stray     float64
+	// early has agents report what is urgent before their interval ends.
+	early    bool
+	process  *process
+	sink     *sink
+	writer   *topology.Writer
+	shapes   *shapes
+	agents   []*dayAgent
+	clusters []string // in the order in which they joined
+	regions  map[string]string
+	at       map[string]map[string]*placed
+	names    []string
+	rate     float64
+	stray    float64
 	// route overrides locality: the part of a region's calls of a service that goes to a cluster.
 	route map[string]map[string]float64
 	pods  int
 	later []laterOn
+	// stateful are services of StatefulSets.
+	stateful map[string]bool
+	// down says that there is no hub, mute until when the inventories do not come; untold is what they have to say then.
+	down   bool
+	mute   time.Time
+	untold []*topology.Delta
 	// ready is how long it takes until a new pod is.
 	ready time.Duration
 	// sent are all requests; shifted is the first one that left its region since it was reset.
@@ -65,7 +74,7 @@ type placed struct {
 	dead              bool
 }
 
-// set is a ReplicaSet.
+// set is a ReplicaSet, or a revision of a StatefulSet.
 type set struct {
 	version, hash string
 	pods          []*dayPod
@@ -74,8 +83,11 @@ type set struct {
 
 type dayPod struct {
 	name          string
+	number        int
 	address       netip.Addr
 	ready, ending bool
+	// gone is what its owner does then.
+	gone func()
 }
 
 type laterOn struct {
@@ -89,13 +101,15 @@ type dayAgent struct {
 	phase                   int
 	counts                  map[shape]int64
 	order                   []shape
+	// told is when it reported last, in seconds.
+	told int
 }
 
 func newDay(t *testing.T, seed uint64, reporting int) *dayWorld {
 	t.Helper()
 	w := &dayWorld{
 		t: t, random: rand.New(rand.NewPCG(seed, 9)), now: begin, reporting: reporting, sink: newSink(), shapes: readShapes(t),
-		names: []string{"details", "ratings", "reviews"}, regions: map[string]string{}, at: map[string]map[string]*placed{},
+		names: []string{"carts", "details", "ratings", "reviews"}, stateful: map[string]bool{"carts": true}, regions: map[string]string{}, at: map[string]map[string]*placed{},
 		rate: 3, stray: 0.001, ready: 20 * time.Second, route: map[string]map[string]float64{},
 	}
 	config := testConfig("")
@@ -134,7 +148,7 @@ func (w *dayWorld) join(cluster, region string, services ...string) {
 	for _, name := range services {
 		d.Services = append(d.Services, topology.ServiceSpec{Namespace: "bookinfo", Name: name, EndingKnown: true, Endpoints: []topology.ZoneEndpoints{}})
 	}
-	w.writer.Apply(d)
+	w.apply(d)
 	w.clusters, w.regions[cluster] = append(w.clusters, cluster), region
 }
 
@@ -157,7 +171,7 @@ func (w *dayWorld) tell(cluster, service string) {
 	if z.Total > 0 {
 		spec.Endpoints = append(spec.Endpoints, z)
 	}
-	w.writer.Apply(&topology.Delta{Cluster: cluster, At: w.now, Services: []topology.ServiceSpec{spec}})
+	w.apply(&topology.Delta{Cluster: cluster, At: w.now, Services: []topology.ServiceSpec{spec}})
 }
 
 func (w *dayWorld) each(cluster, service string, do func(*set, *dayPod)) {
@@ -173,12 +187,16 @@ func (w *dayWorld) each(cluster, service string, do func(*set, *dayPod)) {
 func (w *dayWorld) tellPod(cluster, service string, s *set, p *dayPod) {
 	state := topology.PodState{
 		PodSpec: topology.PodSpec{Name: p.name, Node: "pool-0"}, Namespace: "bookinfo", Workload: service + "-" + s.version,
-		Kind: "deployment", Service: service, Version: s.version, Since: w.now, Seen: w.now,
+		Kind: "deployment", Service: service, Version: s.version, UID: topology.UID{byte(p.number), byte(p.number >> 8), byte(p.number >> 16), 1},
+		Since: w.now, Seen: w.now,
+	}
+	if w.stateful[service] {
+		state.Kind, state.Revision = "statefulset", s.hash
 	}
 	if p.address.IsValid() {
 		state.Addresses = []netip.Addr{p.address}
 	}
-	w.writer.Apply(&topology.Delta{Cluster: cluster, At: w.now, Pods: []topology.PodState{state}})
+	w.apply(&topology.Delta{Cluster: cluster, At: w.now, Pods: []topology.PodState{state}})
 }
 
 func (w *dayWorld) in(d time.Duration, do func()) {
@@ -201,7 +219,10 @@ func (w *dayWorld) deploy(cluster, service, version string, n int) {
 	s := p.sets[i]
 	for range n {
 		w.pods++
-		pod := &dayPod{name: fmt.Sprintf("%s-%s-%s-%05x", service, version, s.hash, w.pods)}
+		pod := &dayPod{name: fmt.Sprintf("%s-%s-%s-%05x", service, version, s.hash, w.pods), number: w.pods}
+		if w.stateful[service] {
+			pod.name = fmt.Sprintf("%s-%s-%d", service, version, w.ordinal(cluster, service))
+		}
 		s.pods = append(s.pods, pod)
 		address := netip.AddrFrom4([4]byte{10, byte(w.pods >> 16), byte(w.pods >> 8), byte(w.pods)})
 		if w.now.Equal(begin) {
@@ -241,7 +262,10 @@ func (w *dayWorld) end(cluster, service string, s *set, p *dayPod) {
 	p.ending = true
 	w.in(30*time.Second, func() {
 		s.pods = slices.DeleteFunc(s.pods, func(o *dayPod) bool { return o == p })
-		w.writer.Apply(&topology.Delta{Cluster: cluster, At: w.now, GonePods: []topology.PodEnd{
+		if p.gone != nil {
+			defer p.gone()
+		}
+		w.apply(&topology.Delta{Cluster: cluster, At: w.now, GonePods: []topology.PodEnd{
 			{Namespace: "bookinfo", Name: p.name, Earliest: w.now, Latest: w.now},
 		}})
 		w.in(2*time.Second, func() { w.tell(cluster, service) })
@@ -273,6 +297,88 @@ func (w *dayWorld) rolledOut(cluster, service string) {
 	w.deploy(cluster, service, p.sets[len(p.sets)-1].version, 2)
 	w.tell(cluster, service)
 	p.failing = 0
+}
+
+// ordinal is the first number that no pod of a StatefulSet has.
+func (w *dayWorld) ordinal(cluster, service string) int {
+	taken := map[string]bool{}
+	w.each(cluster, service, func(_ *set, p *dayPod) { taken[p.name[len(p.name)-1:]] = true })
+	n := 0
+	for taken[strconv.Itoa(n)] {
+		n++
+	}
+	return n
+}
+
+// rollOutStateful begins the update of a StatefulSet: one pod after the other is deleted, comes again and is ready a minute later. One
+// of 60 requests breaks off meanwhile.
+func (w *dayWorld) rollOutStateful(cluster, service string) {
+	p := w.at[service][cluster]
+	old := p.sets[len(p.sets)-1]
+	old.gone = true
+	p.failing = 1.0 / 60
+	var next func()
+	next = func() {
+		if len(old.pods) == 0 {
+			p.failing = 0
+			return
+		}
+		last := old.pods[len(old.pods)-1]
+		last.gone = func() {
+			w.ready = time.Minute
+			w.deploy(cluster, service, old.version, 1)
+			w.ready = 20 * time.Second
+			w.in(61*time.Second, next)
+		}
+		w.end(cluster, service, old, last)
+		w.tell(cluster, service)
+	}
+	next()
+}
+
+// recreate deletes all pods of a Deployment, and makes new ones when they are gone, as the strategy Recreate does. Many calls break off
+// until the callers have noticed.
+func (w *dayWorld) recreate(cluster, service string) {
+	p := w.at[service][cluster]
+	old := p.sets[len(p.sets)-1]
+	old.gone = true
+	n := len(old.pods)
+	p.refusing, p.until = 0.4, w.now.Add(4*time.Second)
+	for i, pod := range slices.Clone(old.pods) {
+		if i == n-1 {
+			pod.gone = func() {
+				w.ready = 90 * time.Second
+				w.deploy(cluster, service, old.version, n)
+				w.ready = 20 * time.Second
+			}
+		}
+		w.end(cluster, service, old, pod)
+	}
+	w.tell(cluster, service)
+}
+
+// apply tells the hub's topology, or what it will be told when the inventories come again.
+func (w *dayWorld) apply(d *topology.Delta) {
+	if w.now.Before(w.mute) {
+		w.untold = append(w.untold, d)
+		return
+	}
+	w.writer.Apply(d)
+}
+
+// confirm lets the inventories say that they know all.
+func (w *dayWorld) confirm() {
+	if w.now.Before(w.mute) {
+		return
+	}
+	for _, d := range w.untold {
+		w.writer.Apply(d)
+	}
+	w.untold = nil
+	for _, cluster := range w.clusters {
+		w.writer.MarkStale(cluster, time.Time{})
+		w.writer.Apply(&topology.Delta{Cluster: cluster, At: w.now})
+	}
 }
 
 // crash lets all pods of a service die: callers notice after seconds, the inventory a little later.

@@ -20,6 +20,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/otelcol-mesh/otelcol-mesh/components/connectors/meshgraphconnector/internal/events"
+	"github.com/otelcol-mesh/otelcol-mesh/components/connectors/meshgraphconnector/internal/keep"
 	"github.com/otelcol-mesh/otelcol-mesh/components/connectors/meshgraphconnector/internal/metadata"
 )
 
@@ -77,13 +78,14 @@ func request(at time.Time, number int, calls ...call) pmetric.Metrics {
 type sink struct {
 	mu       sync.Mutex
 	refuse   func() bool
+	refusal  error
 	requests map[string]int64
 	metrics  []pmetric.Metrics
 	logs     []plog.Logs
 }
 
 func newSink() *sink {
-	return &sink{refuse: func() bool { return false }, requests: map[string]int64{}}
+	return &sink{refuse: func() bool { return false }, refusal: errRefused, requests: map[string]int64{}}
 }
 
 func (*sink) Capabilities() consumer.Capabilities { return consumer.Capabilities{MutatesData: true} }
@@ -92,7 +94,7 @@ func (s *sink) ConsumeMetrics(_ context.Context, md pmetric.Metrics) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.refuse() {
-		return errRefused
+		return s.refusal
 	}
 	s.metrics = append(s.metrics, md)
 	for _, rm := range md.ResourceMetrics().All() {
@@ -114,7 +116,7 @@ func (s *sink) ConsumeLogs(_ context.Context, ld plog.Logs) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.refuse() {
-		return errRefused
+		return s.refusal
 	}
 	s.logs = append(s.logs, ld)
 	return nil
@@ -152,13 +154,19 @@ type process struct {
 
 func start(t *testing.T, config *Config, to *sink, now time.Time) *process {
 	t.Helper()
+	return startOn(t, config, to, now, keep.Options{Most: int64(config.MaxJournalMiB) * mib})
+}
+
+// startOn starts a process with a disk of its own.
+func startOn(t *testing.T, config *Config, to *sink, now time.Time, disk keep.Options) *process {
+	t.Helper()
 	telemetry := componenttest.NewTelemetry()
 	builder, err := metadata.NewTelemetryBuilder(telemetry.NewTelemetrySettings())
 	require.NoError(t, err)
 	t.Cleanup(func() { builder.Shutdown(); assert.NoError(t, telemetry.Shutdown(context.Background())) })
 	e, err := newEngine(config, zap.NewNop(), newCounter(builder, zap.NewNop()), now)
 	require.NoError(t, err)
-	e.wantsMetrics, e.wantsEvents = true, true
+	e.wantsMetrics, e.wantsEvents, e.disk = true, true, disk
 	p := &process{t: t, engine: e, telemetry: telemetry, sender: &sender{
 		engine: e, metrics: to, logs: to, edgesInPart: maxEdgesInPart, parts: make(chan part),
 		resource: pcommon.NewResource(), writer: events.New(pcommon.NewResource(), "1"),
@@ -182,6 +190,7 @@ func (p *process) step(now time.Time, flush bool) {
 func (p *process) kill() {
 	if p.directory != nil {
 		_ = p.directory.Close() // It syncs and closes, and writes nothing.
+		require.NoError(p.t, p.lock.Release())
 	}
 }
 

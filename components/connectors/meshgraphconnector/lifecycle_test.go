@@ -330,6 +330,26 @@ func TestWhatCannotStartSaysWhatToWrite(t *testing.T) {
 	}
 }
 
+// TestOneConnectorHasTheDirectory prevents that two connectors, which know nothing of each other, write over one another's state.
+func TestOneConnectorHasTheDirectory(t *testing.T) {
+	config, factory := testConfig(t.TempDir()), NewFactory()
+	one := connect(t, factory, settings(), config, newSink())
+	one.start(componenttest.NewNopHost())
+	set := settings()
+	set.ID = component.MustNewIDWithName("mesh_graph", "other")
+	other := connect(t, factory, set, config, newSink())
+	for _, p := range other.pairs {
+		require.ErrorContains(t, p.Start(context.Background(), componenttest.NewNopHost()), "'directory' "+config.Directory+
+			" is in use by another collector, or by another component of this one: give each hub, and each mesh_graph of another name, a directory of its own")
+	}
+	other.shutdown()
+	one.shutdown()
+
+	other = connect(t, factory, set, config, newSink())
+	other.start(componenttest.NewNopHost())
+	other.shutdown()
+}
+
 func TestTheGraphIsServedOnTheLoopback(t *testing.T) {
 	config := testConfig("")
 	config.Admin.Endpoint = "127.0.0.1:0"

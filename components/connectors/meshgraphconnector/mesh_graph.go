@@ -144,6 +144,7 @@ func (g *meshGraph) start(ctx context.Context, host component.Host) error {
 		close(g.done)
 		return err
 	}
+	g.engine.planes.Begin(time.Now())
 	err := g.observe()
 	if err == nil {
 		err = g.serve(ctx, host)

@@ -4,9 +4,11 @@ package meshgraphconnector
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/pmetric"
@@ -35,6 +37,8 @@ type part struct {
 	edges, events int
 	points        int
 	err           error
+	// final says that err is one for good: what was refused is dropped.
+	final bool
 	// last says that nothing follows of what was begun.
 	last bool
 }
@@ -103,8 +107,9 @@ func (s *sender) nextMetrics(now time.Time) func(context.Context) {
 			emit.Append(edges[:n], start, end, into)
 			p := part{signal: signalMetrics, number: number, edges: n, points: md.DataPointCount()}
 			p.err = s.sendMetrics(ctx, md)
+			p.final = permanent(p.err)
 			edges = edges[n:]
-			last = p.err != nil || len(edges) == 0
+			last = (p.err != nil && !p.final) || len(edges) == 0
 			p.last = last
 			s.parts <- p
 			md = pmetric.NewMetrics()
@@ -130,7 +135,8 @@ func (s *sender) nextEvents(now time.Time) func(context.Context) {
 	n := min(len(s.engine.waiting), eventsInPart)
 	ld := s.writer.Logs(s.engine.waiting[:n], now)
 	return func(ctx context.Context) {
-		s.parts <- part{signal: signalLogs, events: n, err: s.sendEvents(ctx, ld), last: true}
+		err := s.sendEvents(ctx, ld)
+		s.parts <- part{signal: signalLogs, events: n, err: err, final: permanent(err), last: true}
 	}
 }
 
@@ -140,22 +146,33 @@ func (s *sender) sendEvents(ctx context.Context, ld plog.Logs) error {
 	return s.logs.ConsumeLogs(ctx, ld)
 }
 
-// take notes what came of a part.
+// permanent says whether all who refused refuse for good. Of several exporters behind one pipeline, whose answers the collector
+// puts in a list, one that may take it the next time is a reason to try again.
+func permanent(err error) bool {
+	if list, ok := err.(interface{ Errors() []error }); ok {
+		return !slices.ContainsFunc(list.Errors(), func(e error) bool { return !permanent(e) })
+	}
+	return consumererror.IsPermanent(err)
+}
+
+// take notes what came of a part. What was refused for good is gone as if it had been taken: it would be refused again, and all
+// that waits behind it with it.
 func (s *sender) take(p part) {
 	e := s.engine
 	if p.points > 0 || p.events > 0 {
-		e.count.handedOn(p.signal, p.points, p.err)
+		e.count.handedOn(&p)
 	}
+	done := p.err == nil || p.final
 	switch p.signal {
 	case signalLogs:
 		s.busyEvents = false
-		if p.err == nil {
+		if done {
 			e.lockedMark(func() error { return e.directory.EventsSent(p.events) })
 			e.eventsSent(p.events)
 		}
 	default:
 		s.busyMetrics = !p.last
-		if p.err == nil {
+		if done {
 			e.lockedMark(func() error { return e.directory.Sent(p.number, p.edges) })
 			e.sent(p.number, p.edges)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componentstatus"
+	"go.opentelemetry.io/collector/config/confighttp"
 	"go.uber.org/zap"
 
 	"github.com/otelcol-mesh/otelcol-mesh/components/connectors/meshgraphconnector/internal/api"
@@ -18,6 +19,7 @@ import (
 
 func (e *engine) sources() api.Sources {
 	return api.Sources{
+		Replica:       e.config.Replica.served(),
 		Graph:         e.graph.Snapshot,
 		Failovers:     e.history.Published,
 		Cost:          e.ledger.Report,
@@ -42,11 +44,8 @@ func (g *meshGraph) serve(ctx context.Context, host component.Host) error {
 		return nil
 	}
 	if peers := g.config.AnalysisPeers.Get(); peers != nil {
-		client, err := peers.ToClient(ctx, host.GetExtensions(), g.set.TelemetrySettings)
-		if err == nil {
-			sources.Peers, err = api.NewPeers(client, peers.Endpoint)
-		}
-		if err != nil {
+		var err error
+		if sources.Peers, err = g.peers(ctx, host, peers); err != nil {
 			return errors.Join(fmt.Errorf("analysis_peers::%w", err), g.unserve(ctx))
 		}
 	}
@@ -58,8 +57,37 @@ func (g *meshGraph) serve(ctx context.Context, host component.Host) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("'analysis::endpoint' %s cannot be listened on: %w", config.NetAddr.Endpoint, err), g.unserve(ctx))
 	}
+	if sources.Peers != nil {
+		server.RegisterOnShutdown(sources.Peers.Close)
+	}
 	g.run(host, server, listener)
 	return nil
+}
+
+// peers makes the client that asks the other replicas. The collector reads the authorities of a client when it is made, so it is made
+// anew as often as tls::reload_interval says.
+func (g *meshGraph) peers(ctx context.Context, host component.Host, config *confighttp.ClientConfig) (*api.Peers, error) {
+	// It is asked for longer than the start takes.
+	ctx = context.WithoutCancel(ctx)
+	fresh := func() (*http.Client, error) {
+		return config.ToClient(ctx, host.GetExtensions(), g.set.TelemetrySettings)
+	}
+	client, err := fresh()
+	if err != nil {
+		return nil, err
+	}
+	peers, err := api.NewPeers(client, config.Endpoint)
+	if err != nil {
+		return nil, err
+	}
+	peers.Renew(config.TLS.ReloadInterval, func() (*http.Client, error) {
+		client, err := fresh()
+		if err != nil {
+			g.log.Warn("'analysis_peers::tls' cannot be read anew; what was read before stays.", zap.Error(err))
+		}
+		return client, err
+	})
+	return peers, nil
 }
 
 func (g *meshGraph) run(host component.Host, server *http.Server, listener net.Listener) {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"go.uber.org/zap"
@@ -14,6 +15,7 @@ import (
 	"github.com/otelcol-mesh/otelcol-mesh/components/connectors/meshgraphconnector/internal/emit"
 	"github.com/otelcol-mesh/otelcol-mesh/components/connectors/meshgraphconnector/internal/keep"
 	"github.com/otelcol-mesh/otelcol-mesh/components/connectors/meshgraphconnector/internal/ledger"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/disk"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/graph"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/graph/failover"
 )
@@ -35,48 +37,10 @@ const (
 	partNumber    = "number"
 )
 
-// windowEvery is how often the hour of the analysis is written. It may have 130 MB, and a killed process misses this much of it
-// at most.
-const windowEvery = 5 * time.Minute
+// lockName is the file of the directory that keeps a second process, or connector, away.
+const lockName = "mesh_graph.lock"
 
 func encodeEvents(list []failover.Event) ([]byte, error) { return json.Marshal(list) }
-
-// save writes the state that was begun with the interval, and says whether it is on disk. After an error the one before and
-// the journal stay.
-func (e *engine) save(c *closed) bool {
-	err := e.encode(c.state.Parts)
-	var size int64
-	if err == nil {
-		size, err = e.directory.Save(keep.Main, c.state)
-	}
-	e.count.saved(err)
-	if err != nil {
-		return false
-	}
-	e.savedAt.Store(c.state.At.UnixNano())
-	e.savedBytes.Store(size)
-	e.unkept = false
-	e.mu.Lock()
-	err = e.directory.Remove(c.state.Begin)
-	e.holes -= c.holes
-	e.mu.Unlock()
-	if err != nil {
-		e.log.Warn("What the state covers of the journal cannot be removed.", zap.Error(err))
-	}
-	if c.state.At.Sub(e.windowAt) >= windowEvery {
-		e.saveWindow(c.state.At)
-	}
-	return true
-}
-
-// saveWindow writes the hour of the analysis, as of a state that is on disk.
-func (e *engine) saveWindow(at time.Time) {
-	e.windowAt = at
-	_, err := e.directory.Save(keep.Window, &keep.State{At: at, Parts: map[string][]byte{partWindow: e.window.Encode()}})
-	if err != nil {
-		e.count.saved(err)
-	}
-}
 
 // encode adds the parts that only one goroutine changes.
 func (e *engine) encode(parts map[string][]byte) error {
@@ -117,10 +81,25 @@ func (e *engine) open(now time.Time) error {
 	if e.config.Directory == "" {
 		return nil
 	}
-	directory, err := keep.Open(e.config.Directory, int64(e.config.MaxJournalMiB)*mib)
+	lock, err := disk.Lock(filepath.Join(e.config.Directory, lockName))
+	if errors.As(err, new(*disk.InUseError)) {
+		return fmt.Errorf("'directory' %s is %w: give each hub, and each mesh_graph of another name, a directory of its own", e.config.Directory, err)
+	}
+	if err == nil {
+		err = e.openDirectory(now)
+	}
 	if err != nil {
-		return fmt.Errorf("'directory' %s is of no use: write one that this process may write to and that survives a restart, "+
-			"or leave it out: %w", e.config.Directory, err)
+		return errors.Join(fmt.Errorf("'directory' %s is of no use: write one that this process may write to and that survives a restart, "+
+			"or leave it out: %w", e.config.Directory, err), lock.Release())
+	}
+	e.lock = lock
+	return nil
+}
+
+func (e *engine) openDirectory(now time.Time) error {
+	directory, err := keep.Open(e.config.Directory, e.disk)
+	if err != nil {
+		return err
 	}
 	if !directory.Empty() {
 		e.restore(directory, now)
@@ -129,7 +108,9 @@ func (e *engine) open(now time.Time) error {
 	// Now, so that the seed is on disk before anything is in the journal.
 	c := e.close(now, 0, true)
 	e.announce(e.judge(c.snapshot))
-	e.save(&c)
+	if c.state != nil {
+		e.save(&c, lastPatience)
+	}
 	return nil
 }
 
@@ -154,7 +135,9 @@ func (e *engine) restore(directory *keep.Directory, now time.Time) {
 	e.count.loaded(err)
 	r := &replay{engine: e, now: now}
 	r.agree()
+	e.replaying = true
 	report := directory.Replay(state.Begin, r)
+	e.replaying = false
 	r.end()
 	// Senders come back one after the other: what waits for another reporter waits for longer now.
 	e.graph.Hold(now)
@@ -261,6 +244,7 @@ func (r *replay) Events(raw []byte) {
 		r.log.Error("Events of the journal cannot be read.", zap.Error(err))
 		return
 	}
+	r.detector.Adopt(r.guessed, list)
 	r.guessed = nil
 	r.announce(list)
 	r.agree()
@@ -282,33 +266,4 @@ func (r *replay) end() {
 		}
 	}
 	r.announce(nil)
-}
-
-// sync brings the journal to the disk.
-func (e *engine) sync() {
-	if e.directory == nil {
-		return
-	}
-	e.mu.Lock()
-	current := e.directory.Current()
-	complete, created := e.directory.Handle()
-	e.mu.Unlock()
-	if err := e.directory.Sync(current, complete, created); err != nil {
-		e.count.journalFailed(err)
-	}
-}
-
-// shut writes what is left and closes the files.
-func (e *engine) shut(now time.Time) {
-	if e.directory == nil {
-		e.count.lost(edgesOf(e.minute)+edgesOf(e.unsent), len(e.waiting))
-		return
-	}
-	c := e.close(now, 0, true)
-	e.announce(e.judge(c.snapshot))
-	e.windowAt = time.Time{}
-	e.save(&c)
-	if err := e.directory.Close(); err != nil {
-		e.log.Warn("The journal of the graph cannot be closed.", zap.Error(err))
-	}
 }

@@ -4,6 +4,7 @@ package meshgraphconnector
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/otelcol-mesh/otelcol-mesh/components/connectors/meshgraphconnector/internal/feed"
 	"github.com/otelcol-mesh/otelcol-mesh/components/connectors/meshgraphconnector/internal/keep"
 	"github.com/otelcol-mesh/otelcol-mesh/components/connectors/meshgraphconnector/internal/metadata"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/disk"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/graph/failover"
 )
 
@@ -40,7 +42,17 @@ const (
 	troubleMetrics
 	troubleEvents
 	troubleDropped
+	troubleMetricsDropped
+	troubleEventsDropped
+	troubleHangs
 	troubles
+)
+
+// Why something that was to be handed on was dropped.
+const (
+	reasonPermanent = "permanent_error"
+	reasonFull      = "full"
+	reasonStopped   = "stopped"
 )
 
 func newCounter(telemetry *metadata.TelemetryBuilder, log *zap.Logger) counter {
@@ -115,6 +127,23 @@ func (c counter) unjournaled(n int, err error) {
 		"Should the process crash before the next state is written, they are lost.", zap.Int("points", n), zap.Error(err))
 }
 
+// What the disk may not answer to.
+const (
+	diskJournal = "journal"
+	diskState   = "state"
+	diskSync    = "sync"
+)
+
+// timeout counts that somebody waited for the disk for longer than that is allowed to take, if that is the error.
+func (c counter) timeout(operation string, err error) {
+	if !errors.Is(err, disk.ErrHangs) || errors.Is(err, disk.ErrStillHangs) {
+		return
+	}
+	c.telemetry.ConnectorMeshGraphDiskTimeouts.Add(context.Background(), 1, with("operation", operation))
+	c.warn(troubleHangs, "The disk does not answer. The graph goes on without it. Should the process crash before it answers, "+
+		"what could not be written is lost.", zap.String("operation", operation))
+}
+
 func (c counter) journalFailed(err error) {
 	c.telemetry.ConnectorMeshGraphJournalFailures.Add(context.Background(), 1)
 	c.warn(troubleJournal, "The journal of the graph cannot be written.", zap.Error(err))
@@ -148,21 +177,34 @@ func (c counter) event(e *failover.Event) {
 }
 
 func (c counter) eventsDropped(n int) {
-	c.telemetry.ConnectorMeshGraphEventsDropped.Add(context.Background(), int64(n))
+	c.telemetry.ConnectorMeshGraphEventsDropped.Add(context.Background(), int64(n), with("reason", reasonFull))
 	c.warn(troubleDropped, "Events of the graph were dropped: the next component has refused them for too long.", zap.Int("events", n))
 }
 
-// handedOn counts an attempt.
-func (c counter) handedOn(signal string, points int, err error) {
-	set := attribute.NewSet(attribute.String("outcome", outcome(err)), attribute.String("signal", signal))
-	c.telemetry.ConnectorMeshGraphHandedOn.Add(context.Background(), 1, metric.WithAttributeSet(set))
-	switch {
-	case err == nil && points > 0:
-		c.telemetry.ConnectorMeshGraphOutputPoints.Add(context.Background(), int64(points))
-	case err != nil && signal == signalMetrics:
-		c.warn(troubleMetrics, "The next component refuses the metrics of the graph. They are kept, added up and tried again.", zap.Error(err))
-	case err != nil:
-		c.warn(troubleEvents, "The next component refuses the events of the graph. They are kept and tried again.", zap.Error(err))
+// handedOn counts an attempt, and what it dropped.
+func (c counter) handedOn(p *part) {
+	ctx, result := context.Background(), outcome(p.err)
+	if p.final {
+		result = "permanent"
+	}
+	set := attribute.NewSet(attribute.String("outcome", result), attribute.String("signal", p.signal))
+	c.telemetry.ConnectorMeshGraphHandedOn.Add(ctx, 1, metric.WithAttributeSet(set))
+	switch metrics := p.signal == signalMetrics; {
+	case p.err == nil && p.points > 0:
+		c.telemetry.ConnectorMeshGraphOutputPoints.Add(ctx, int64(p.points))
+	case p.err == nil:
+	case p.final && metrics:
+		c.telemetry.ConnectorMeshGraphOutputPointsDropped.Add(ctx, int64(p.points), with("reason", reasonPermanent))
+		c.warn(troubleMetricsDropped, "Metrics of the graph were dropped: the next component refuses them for good. The error says why.",
+			zap.Int("points", p.points), zap.Int("edges", p.edges), zap.Error(p.err))
+	case p.final:
+		c.telemetry.ConnectorMeshGraphEventsDropped.Add(ctx, int64(p.events), with("reason", reasonPermanent))
+		c.warn(troubleEventsDropped, "Events of the graph were dropped: the next component refuses them for good. The error says why, and "+
+			"this log has each event in a line of its own.", zap.Int("events", p.events), zap.Error(p.err))
+	case metrics:
+		c.warn(troubleMetrics, "The next component refuses the metrics of the graph. They are kept, added up and tried again.", zap.Error(p.err))
+	default:
+		c.warn(troubleEvents, "The next component refuses the events of the graph. They are kept and tried again.", zap.Error(p.err))
 	}
 }
 
@@ -172,7 +214,7 @@ func (c counter) lost(edges, events int) {
 		c.telemetry.ConnectorMeshGraphLostEdges.Add(context.Background(), int64(edges))
 	}
 	if events > 0 {
-		c.telemetry.ConnectorMeshGraphEventsDropped.Add(context.Background(), int64(events))
+		c.telemetry.ConnectorMeshGraphEventsDropped.Add(context.Background(), int64(events), with("reason", reasonStopped))
 	}
 	if edges+events > 0 {
 		c.log.Warn("The collector stops, and what the next component refused is lost: 'directory' would keep it.",
@@ -272,13 +314,11 @@ func (e *engine) findingsOfPlanes() map[findingOf]int64 {
 	return counts
 }
 
+// status is asked for by who reads metrics, and waits for nothing.
 type status struct{ journal, remembered, forgotten int64 }
 
 func (e *engine) status() status {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	n, forgotten := e.seen.Len()
-	s := status{remembered: int64(n), forgotten: int64(forgotten)}
+	s := status{remembered: e.remembered.Load(), forgotten: e.forgotten.Load()}
 	if e.directory != nil {
 		s.journal = e.directory.Size()
 	}

@@ -170,7 +170,7 @@ func TestDroppedEventsAreToldBesideThoseThatWait(t *testing.T) {
 	p := start(t, testConfig(""), newSink(), begin)
 	core, logs := observer.New(zapcore.WarnLevel)
 	c := newCounter(p.count.telemetry, zap.New(core))
-	c.handedOn(signalLogs, 1, errRefused)
+	c.handedOn(&part{signal: signalLogs, events: 1, err: errRefused})
 	c.eventsDropped(1)
 	assert.Equal(t, 1, logs.FilterMessageSnippet("Events of the graph were dropped").Len())
 	c.journalFailed(errRefused)

@@ -13,7 +13,7 @@ import (
 const (
 	// MaxBuckets is the most buckets a histogram has.
 	MaxBuckets = 160
-	// MaxScale is the scale a histogram begins with: a value is off by at most 1.1 %.
+	// MaxScale is the scale a histogram begins with: a quantile is off by at most 2.2 %.
 	MaxScale = 5
 	// minScale is the smallest scale of OpenTelemetry's data model in practice: 2 buckets hold all floats.
 	minScale = -10
@@ -143,9 +143,9 @@ func (h *Histogram) Merge(o *Histogram) {
 }
 
 // AddExplicit merges a histogram with explicit bounds: counts[i] are the values in (bounds[i-1], bounds[i]]. Counts stay
-// exact. Within a bucket values are spread evenly, as queries of such histograms assume too; those up to the first bound
-// count as zero with that bound as the threshold; those above the last bound are shown just above it. With an error
-// nothing was changed.
+// exact, and none crosses a bound. Within a bucket values are spread evenly, as queries of such histograms assume too; those
+// up to the first bound count as zero with that bound as the threshold; those above the last bound are shown just above it.
+// With an error nothing was changed.
 func (h *Histogram) AddExplicit(bounds []float64, counts []uint64, sum float64) error {
 	if len(counts) != len(bounds)+1 {
 		return ErrBounds
@@ -168,7 +168,7 @@ func (h *Histogram) AddExplicit(bounds []float64, counts []uint64, sum float64) 
 			}
 		case i == len(bounds):
 			h.Count = add(h.Count, n)
-			h.count(index(math.Nextafter(max(bounds[i-1], h.ZeroThreshold), math.Inf(1)), h.Scale), n)
+			h.count(h.above(max(bounds[i-1], h.ZeroThreshold)), n)
 		default:
 			h.spread(bounds[i-1], bounds[i], n)
 		}
@@ -176,27 +176,61 @@ func (h *Histogram) AddExplicit(bounds []float64, counts []uint64, sum float64) 
 	return nil
 }
 
-// spread counts n values evenly between two bounds.
+// spread counts n values evenly between two bounds, fewer than there are buckets around the middle.
 func (h *Histogram) spread(low, high float64, n uint64) {
 	h.Count = add(h.Count, n)
-	// From the top down: at is the upper end of what is left, i its bucket, in the scale that the histogram has by then.
-	rest, at, i, scale := n, high, index(high, h.Scale), h.Scale
+	first, last := h.within(low, high)
+	// From the top down: i is the bucket of what is left, in the scale that the histogram has by then.
+	rest, i, scale := n, last, h.Scale
 	for rest > 0 {
 		edge := lower(i, scale)
-		if edge <= low || edge >= at || low == 0 && edge < high/wide {
+		if i <= first || edge <= low {
 			h.count(rescaled(i, scale, h.Scale), rest)
 			return
 		}
-		below := min(uint64(float64(n)*((edge-low)/(high-low))), rest)
+		below := min(uint64(math.Round(float64(n)*((edge-low)/(high-low)))), rest)
 		if rest > below {
 			h.count(rescaled(i, scale, h.Scale), rest-below)
 		}
-		rest, at, i = below, edge, i-1
+		rest, i = below, i-1
 		if scale != h.Scale {
-			i, scale = rescaled(i, scale, h.Scale), h.Scale
+			i, first, scale = rescaled(i, scale, h.Scale), rescaled(first, scale, h.Scale), h.Scale
 		}
 	}
 }
+
+// within are the first and the last bucket for values between two bounds: none reaches beyond a bound, and no bucket of
+// keptScale that it is a part of does. So a quantile is above a bound exactly if the explicit histogram says so, which is
+// what limits are compared with, also when the scale has fallen that far. Between bounds that are closer than buckets it is
+// the bucket of their middle.
+func (h *Histogram) within(low, high float64) (first, last int32) {
+	if low == 0 {
+		low = high / wide
+	}
+	from, to := math.Log2(low), math.Log2(high)
+	for scale := min(keptScale, h.Scale); scale <= h.Scale; scale++ {
+		first, last = int32(math.Ceil(math.Ldexp(from, int(scale)))), int32(math.Floor(math.Ldexp(to, int(scale))))-1
+		if first <= last {
+			finer := h.Scale - scale
+			return first << finer, (last+1)<<finer - 1
+		}
+	}
+	middle := index(low/2+high/2, h.Scale)
+	return middle, middle
+}
+
+// above is the bucket for values above a bound: the first one that lies wholly above it, at keptScale too.
+func (h *Histogram) above(bound float64) int32 {
+	if bound == 0 {
+		return index(math.SmallestNonzeroFloat64, h.Scale)
+	}
+	scale := min(keptScale, h.Scale)
+	return int32(math.Ceil(math.Ldexp(math.Log2(bound), int(scale)))) << (h.Scale - scale)
+}
+
+// keptScale is the scale down to which explicit bounds are kept apart. At it, 160 buckets are 20 powers of two: from half a
+// millisecond to 9 minutes.
+const keptScale = 3
 
 // wide is how far down values between 0 and a bound are spread: what is below is a 32nd of them.
 const wide = 32

@@ -112,7 +112,8 @@ func TestExplicitBounds(t *testing.T) {
 	assert.InDelta(t, 1234, h.Sum, 0)
 	assert.Equal(t, uint64(3), h.Zero)
 	assert.InDelta(t, 1, h.ZeroThreshold, 0)
-	width := math.Exp2(math.Ldexp(1, -int(h.Scale)))
+	// What is at a bound is in the last bucket of keptScale below it.
+	width := math.Exp2(math.Ldexp(1, -keptScale))
 	assert.InEpsilon(t, 5, h.Quantile(13.0/75), width-1+0.01)
 	assert.InEpsilon(t, 10, h.Quantile(33.0/75), width-1+0.01)
 	assert.InEpsilon(t, 25, h.Quantile(73.0/75), width-1+0.01)
@@ -218,4 +219,63 @@ func TestExplicitBucketsAreSpreadEvenly(t *testing.T) {
 			assert.LessOrEqual(t, max(got/want, want/got), width, "%v of %v", q, bounds)
 		}
 	}
+}
+
+// istio are the bounds of Istio's durations, in milliseconds.
+var istio = []float64{
+	0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000, 600_000, 1_800_000, 3_600_000,
+}
+
+// Whoever compares a percentile with one of the bounds gets the answer of the histogram that came, however few values an
+// interval had, and at whatever scale they were put together.
+func TestNoQuantileCrossesAnExplicitBound(t *testing.T) {
+	random := rand.New(rand.NewPCG(7, 8))
+	for run := range 300 {
+		h, cumulated := New(), make([]uint64, len(istio)+1)
+		h.Scale -= int32(run % 3)
+		widest := 1 + random.IntN(14) // Up to 30 s: beyond, the buckets are too few.
+		for range 1 + random.IntN(20) {
+			counts := make([]uint64, len(istio)+1)
+			for range 1 + random.IntN(3) {
+				counts[random.IntN(widest)] += 1 + random.Uint64N(3)*random.Uint64N(50)
+			}
+			interval := New()
+			require.NoError(t, interval.AddExplicit(istio, counts, 0))
+			h.Merge(interval)
+			for i, n := range counts {
+				cumulated[i] += n
+			}
+		}
+		for i := 1; i < len(cumulated); i++ {
+			cumulated[i] += cumulated[i-1]
+		}
+		require.Equal(t, h.Count, cumulated[len(istio)])
+		for _, q := range []float64{0.5, 0.9, 0.95, 0.99, 0.999, 1} {
+			got := h.Quantile(q)
+			for i, bound := range istio {
+				require.Equal(t, float64(cumulated[i]) >= q*float64(h.Count), got <= bound,
+					"%v is %v with the bound %v, below which are %d of %d, at scale %d", q, got, bound, cumulated[i], h.Count, h.Scale)
+			}
+		}
+	}
+}
+
+func TestValuesAboveTheLastBoundAreAboveIt(t *testing.T) {
+	for _, scale := range []int32{5, 4, 3} {
+		h := New()
+		h.Scale = scale
+		require.NoError(t, h.AddExplicit([]float64{10, 100}, []uint64{0, 0, 7}, 0))
+		assert.Greater(t, h.Quantile(0.01), 100.0)
+		assert.Less(t, h.Quantile(1), 130.0)
+	}
+}
+
+// Most intervals have one slow request or none: these are in the middle, not all at the upper bound.
+func TestASingleValueIsInTheMiddle(t *testing.T) {
+	h := New()
+	for range 50 {
+		require.NoError(t, h.AddExplicit(istio, []uint64{8: 1, 19: 0}, 0))
+	}
+	assert.InDelta(t, 375, h.Quantile(0.5), 8)
+	assert.InDelta(t, 375, h.Quantile(0.99), 8)
 }

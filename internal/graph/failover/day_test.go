@@ -94,16 +94,24 @@ var day = []happening{
 	{116, "stray calls: a caller that does not prefer its region", func(s *sim) { s.stray = 0.01 }},
 }
 
+// cadences are how agents report.
+var cadences = []struct {
+	name      string
+	reporting int // seconds
+	early     bool
+}{{"every 15 s", 15, false}, {"every 60 s", 60, false}, {"every 60 s and what is urgent early", 60, true}}
+
 // TestADayWithoutFailover is the whole of what must not raise an alarm. MESH_GRAPH_DAYS simulates more than the default.
 func TestADayWithoutFailover(t *testing.T) {
 	days := 1
 	if more, err := strconv.Atoi(os.Getenv("MESH_GRAPH_DAYS")); err == nil {
 		days = more
 	}
-	for _, reporting := range []int{15, 60} {
+	for _, c := range cadences {
 		for seed := range days {
-			t.Run(fmt.Sprintf("every %d s, %d", reporting, seed), func(t *testing.T) {
-				s := newSim(t, uint64(seed), reporting)
+			t.Run(fmt.Sprintf("%s, %d", c.name, seed), func(t *testing.T) {
+				s := newSim(t, uint64(seed), c.reporting)
+				s.early = c.early
 				for _, h := range day {
 					s.run(time.Duration(h.minute)*time.Minute - s.now)
 					h.do(s)

@@ -15,13 +15,14 @@ type Detector struct {
 	config   Config
 	pairs    map[pairKey]*pair
 	services map[Service]*service
-	// listed are the endpoints of the last step, endpoints the same by service, rolling those with a deployment under way.
+	// listed are the endpoints of the last step, endpoints the same by service, busy those to which something is done on purpose.
 	listed    []Endpoints
 	endpoints map[Service][]*Endpoints
-	rolling   []*Endpoints
+	busy      []*Endpoints
 	ejections map[pairKey]*Ejection
-	// rollouts are when a deployment of a service in a place was last under way.
-	rollouts map[rollout]time.Time
+	doings    map[rollout]doing
+	// pending are the clusters of which an inventory is expected.
+	pending []string
 	// refused counts intervals of pairs that the ceiling had no room for.
 	refused uint64
 }
@@ -51,6 +52,8 @@ type pair struct {
 	window   []*tally
 	evidence []Evidence
 	active   *Event
+	// held is a shift that waits for inventories; a state does not have it.
+	held *held
 	// first and last are when there were calls, learned is when the baseline was last changed. suspect and suspected are
 	// when a shift without evidence was first and last seen, back since when the calls of a shift are back.
 	first, last, learned, suspect, suspected, back time.Time
@@ -95,7 +98,7 @@ func New(config Config) (*Detector, error) {
 		return nil, err
 	}
 	return &Detector{
-		config: config, pairs: map[pairKey]*pair{}, services: map[Service]*service{}, rollouts: map[rollout]time.Time{},
+		config: config, pairs: map[pairKey]*pair{}, services: map[Service]*service{}, doings: map[rollout]doing{},
 		ejections: map[pairKey]*Ejection{},
 	}, nil
 }
@@ -169,12 +172,12 @@ func (d *Detector) Step(o *Observation) []Event {
 // index brings the endpoints into order, unless they are those of the last step.
 func (d *Detector) index(o *Observation) {
 	if len(o.Endpoints) != len(d.listed) || len(d.listed) > 0 && &o.Endpoints[0] != &d.listed[0] {
-		d.listed, d.rolling, d.endpoints = o.Endpoints, nil, make(map[Service][]*Endpoints, len(o.Endpoints)/2)
+		d.listed, d.busy, d.endpoints = o.Endpoints, nil, make(map[Service][]*Endpoints, len(o.Endpoints)/2)
 		for i := range o.Endpoints {
 			e := &o.Endpoints[i]
 			d.endpoints[e.Service] = append(d.endpoints[e.Service], e)
-			if e.Rollout {
-				d.rolling = append(d.rolling, e)
+			if e.Rollout || e.Ending > 0 || !e.Rolled.IsZero() {
+				d.busy = append(d.busy, e)
 			}
 		}
 	}
@@ -182,9 +185,8 @@ func (d *Detector) index(o *Observation) {
 	for i := range o.Ejections {
 		d.ejections[pairKey{o.Ejections[i].From, o.Ejections[i].Service}] = &o.Ejections[i]
 	}
-	for _, e := range d.rolling {
-		d.rollouts[rollout{e.Service, e.Place}] = o.At
-	}
+	d.pending = o.Pending
+	d.deeds(o.At)
 }
 
 // see learns the versions of a service. Those of its first time are not new.
@@ -223,7 +225,7 @@ func (d *Detector) expire(at time.Time) {
 			delete(d.pairs, k)
 		}
 	}
-	maps.DeleteFunc(d.rollouts, func(_ rollout, last time.Time) bool { return at.Sub(last) > d.config.EndAfter })
+	d.forgetDeeds(at)
 	for k, s := range d.services {
 		if at.Sub(s.last) > d.config.Expire {
 			delete(d.services, k)
@@ -237,8 +239,11 @@ func (p *pair) ready(at time.Time, config *Config) bool {
 	return p.steps >= fewest && at.Sub(p.first) >= config.Learn && len(p.masses) > 0
 }
 
-// learn moves the baseline towards what was seen. Where it is explained it moves faster.
+// learn moves the baseline towards what was seen, if anything was. Where it is explained it moves faster.
 func (p *pair) learn(t *tally, config *Config, explained bool) {
+	if t == nil {
+		return
+	}
 	life := config.HalfLife
 	if explained {
 		life /= 6

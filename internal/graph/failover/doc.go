@@ -10,5 +10,8 @@
 //     outlier ejections, errors before the shift;
 //   - nothing, if they are explained: a new version (canary, blue/green), a place that was scaled to zero, a deployment, a
 //     new cluster, calls that come home;
+//   - a shift of a deployment, if one deleted all endpoints before there were new ones: nothing that anybody has to mend;
 //   - an unexpected shift otherwise, once it has lasted.
+//
+// A shift from or to a cluster of which an inventory is expected at any moment waits for it.
 package failover

@@ -37,6 +37,8 @@ func (j *judgment) run() []Event {
 	switch {
 	case p.active != nil:
 		return j.follow()
+	case p.held != nil:
+		return j.release()
 	case j.now == nil:
 		return nil
 	case !p.ready(j.at, c):
@@ -75,22 +77,42 @@ func (j *judgment) watch() []Event {
 	p, c := j.p, &j.d.config
 	t := j.recent()
 	s := t.compare(p.masses, p.deviation)
-	early := s.before < c.EarlyShare && s.share >= c.EarlyShare
-	if !s.certain || s.moved < float64(c.MinMoved) || s.share < c.MinShare && !early {
+	if !j.moved(&s) {
 		j.calm()
 		p.learn(j.now, c, false)
 		return nil
 	}
-	if j.explained(&s, t) {
+	if j.waits(&s) {
+		p.held = &held{first: t, all: t.clone()}
+		return nil
+	}
+	return j.decide(&s, t)
+}
+
+// moved says whether calls went elsewhere than they usually do.
+func (j *judgment) moved(s *shift) bool {
+	c := &j.d.config
+	early := s.before < c.EarlyShare && s.share >= c.EarlyShare
+	return s.certain && s.moved >= float64(c.MinMoved) && (s.share >= c.MinShare || early)
+}
+
+// decide says what a shift is. There may be no calls in this very interval, if it waited.
+func (j *judgment) decide(s *shift, t *tally) []Event {
+	p, c := j.p, &j.d.config
+	many := s.share >= c.UnexpectedShare && t.placed >= c.MinRequests
+	if why := j.explained(s, t); why != unexplained {
+		if why == deployed && many {
+			return []Event{j.start(Deployment, s, t, nil)}
+		}
 		p.suspect = time.Time{}
 		p.learn(j.now, c, true)
 		p.window = nil
 		return nil
 	}
-	if evidence := j.evidence(&s); len(evidence) > 0 {
-		return []Event{j.start(Failover, &s, t, evidence)}
+	if evidence := j.evidence(s); len(evidence) > 0 {
+		return []Event{j.start(Failover, s, t, evidence)}
 	}
-	if s.share < c.UnexpectedShare || t.placed < c.MinRequests {
+	if !many {
 		j.calm()
 		p.learn(j.now, c, false)
 		return nil
@@ -102,7 +124,7 @@ func (j *judgment) watch() []Event {
 	if j.at.Sub(p.suspect) < c.Confirm {
 		return nil
 	}
-	return []Event{j.start(Unexpected, &s, t, nil)}
+	return []Event{j.start(Unexpected, s, t, nil)}
 }
 
 // calm forgets a suspicion that nothing confirmed for a while.
@@ -164,12 +186,29 @@ func (j *judgment) follow() []Event {
 		}
 		return nil
 	}
-	if len(evidence) == 0 || j.explained(&s, j.now) {
+	if j.waits(&s) {
+		return nil
+	}
+	if e.Kind == Deployment {
+		return j.followDeployment(&s, evidence)
+	}
+	if len(evidence) == 0 || j.explained(&s, j.now) != unexplained {
+		return nil
+	}
+	return j.failed(evidence)
+}
+
+// failed makes a failover of what looked like something else. It takes no less than if it had looked like nothing before: a stray call
+// is none.
+func (j *judgment) failed(evidence []Evidence) []Event {
+	t := j.recent()
+	s := t.compare(j.p.masses, j.p.deviation)
+	if !j.moved(&s) {
 		return nil
 	}
 	ended := j.end("evidence_found")
-	p.window = []*tally{j.now}
-	return []Event{ended, j.start(Failover, &s, j.now, evidence)}
+	j.p.window = []*tally{j.now}
+	return []Event{ended, j.start(Failover, &s, t, evidence)}
 }
 
 func (j *judgment) end(reason string) Event {
@@ -305,65 +344,4 @@ func (j *judgment) evidence(s *shift) []Evidence {
 	}
 	slices.SortFunc(found, func(a, b Evidence) int { return strings.Compare(a.Kind, b.Kind) })
 	return found
-}
-
-// explained says whether the calls moved because somebody meant them to.
-func (j *judgment) explained(s *shift, t *tally) bool {
-	if s.to.Region == j.key.from && s.from.Region != j.key.from {
-		return true // They come home.
-	}
-	symptoms := len(j.symptomsOf(s.from)) > 0
-	broken := len(j.broken(s.from)) > 0
-	from, to := j.endpointsAt(s.from), j.endpointsAt(s.to)
-	switch {
-	case from != nil && from.Desired == 0,
-		from != nil && from.Total <= from.New && from.Healthy == 0 && from.Desired < 0 && from.Ejected == 0 && !symptoms:
-		return true // It was scaled to zero, or is on its way back.
-	case broken:
-		return false
-	case j.newVersion(s, t):
-		return true // A canary, or blue/green.
-	case j.rolling(s.from):
-		return !j.bad(t)
-	case symptoms:
-		return false
-	case to != nil && !to.Since.IsZero() && j.at.Sub(to.Since) <= j.d.config.NewFor:
-		return true // A new cluster.
-	}
-	return false
-}
-
-// rolling says whether a deployment is under way, or was until so shortly ago that agents may still report of it.
-func (j *judgment) rolling(place Place) bool {
-	_, ok := j.d.rollouts[rollout{j.key.service, place}]
-	return ok
-}
-
-// bad says whether more requests fail than a deployment that goes well breaks off: one in 50, and not by a chance of one in 10 000.
-func (j *judgment) bad(t *tally) bool {
-	const limit, chance = 0.02, 1e-4
-	n, usual := max(t.failed, t.flagged), limit*float64(t.all)
-	return float64(n) > usual && tail(n, usual) < chance
-}
-
-// newVersion says whether the calls went to a version that is new, and that the place which lost them does not have.
-func (j *judgment) newVersion(s *shift, t *tally) bool {
-	const most = 0.8
-	known := j.d.services[j.key.service]
-	to := t.count(s.to)
-	if known == nil || to.n == 0 {
-		return false
-	}
-	var fresh uint64
-	for _, c := range to.versions {
-		i := slices.IndexFunc(known.versions, func(v version) bool { return v.Name == c.version })
-		if i < 0 {
-			continue
-		}
-		v := &known.versions[i]
-		if !v.First.IsZero() && j.at.Sub(v.First) <= j.d.config.NewFor && !slices.Contains(v.Places, s.from) {
-			fresh += c.n
-		}
-	}
-	return float64(fresh) >= most*float64(to.n)
 }

@@ -45,6 +45,8 @@ type agent struct {
 	region, caller string
 	phase          int
 	held           []Flow
+	// told is when it reported last, in seconds.
+	told int
 }
 
 // sim is a mesh in which Envoys prefer their own region, as Istio's locality load balancing does: local endpoints get all
@@ -54,11 +56,14 @@ type sim struct {
 	random    *rand.Rand
 	now       time.Duration
 	reporting int // seconds
-	step      int
-	agents    []*agent
-	services  []string
-	at        map[string]map[Place]*deployment
-	rate      func(region string) float64 // requests a second of an agent to each service
+	// early has agents report before their interval ends, as soon as they scrape a call that left its region or failed. They do
+	// so each time, where mesh_metrics does so if there were none lately, and not often.
+	early    bool
+	step     int
+	agents   []*agent
+	services []string
+	at       map[string]map[Place]*deployment
+	rate     func(region string) float64 // requests a second of an agent to each service
 	// stray is the part of calls that go elsewhere for no reason.
 	stray     float64
 	inventory bool
@@ -124,9 +129,9 @@ func (s *sim) second() {
 				s.call(a, name)
 			}
 		}
-		if at%s.reporting == a.phase {
+		if at%s.reporting == a.phase || s.early && at%scraping == a.phase%scraping && at-a.told >= scraping && a.urgent() {
 			s.way = append(s.way, a.held...)
-			a.held = nil
+			a.held, a.told = nil, at
 		}
 	}
 	if at%s.step != 0 {
@@ -138,6 +143,14 @@ func (s *sim) second() {
 	}
 	s.events = append(s.events, s.detector.Step(o)...)
 	s.way = nil
+}
+
+// scraping is how often agents scrape, in seconds; it is the least time from one report to an early one, too.
+const scraping = 15
+
+// urgent says that calls left their region, or failed.
+func (a *agent) urgent() bool {
+	return slices.ContainsFunc(a.held, func(f Flow) bool { return f.Flagged > 0 || f.To.Region != a.region })
 }
 
 func (s *sim) endpoints() []Endpoints {

@@ -16,6 +16,9 @@ type steps struct {
 	d      *Detector
 	at     time.Time
 	events []Event
+	// inventory and pending are what is known of endpoints, and expected.
+	inventory []Endpoints
+	pending   []string
 }
 
 // learned is a detector that has seen all calls go to the west for a quarter of an hour.
@@ -33,7 +36,7 @@ func learned(t *testing.T) *steps {
 // step is 15 seconds in which some calls are answered in the west, some in the north, and some have a flag.
 func (s *steps) step(west1, north1, flagged uint64) []Event {
 	s.at = s.at.Add(15 * time.Second)
-	o := &Observation{At: s.at}
+	o := &Observation{At: s.at, Endpoints: s.inventory, Pending: s.pending}
 	for place, n := range map[Place]uint64{west: west1, north: north1} {
 		if n > 0 {
 			o.Flows = append(o.Flows, Flow{
@@ -173,7 +176,7 @@ func TestEndpointsMayStayTheSame(t *testing.T) {
 		s.at = s.at.Add(15 * time.Second)
 		s.d.Step(&Observation{At: s.at, Endpoints: list})
 	}
-	assert.Len(t, s.d.rollouts, 1, "a deployment that is still under way")
+	assert.Len(t, s.d.doings, 1, "a deployment that is still under way")
 	list = []Endpoints{{Service: svc("reviews"), Place: west, Total: 4, Desired: -1}}
 	s.at = s.at.Add(15 * time.Second)
 	events := s.d.Step(&Observation{At: s.at, Endpoints: list, Flows: []Flow{

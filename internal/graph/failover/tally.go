@@ -117,6 +117,13 @@ func (t *tally) merge(o *tally) {
 	}
 }
 
+// clone returns a tally that other intervals may be merged into.
+func (t *tally) clone() *tally {
+	c := &tally{at: t.at}
+	c.merge(t)
+	return c
+}
+
 func (t *tally) count(place Place) *placeCount {
 	for i := range t.places {
 		if t.places[i].place == place {

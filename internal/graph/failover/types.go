@@ -62,8 +62,16 @@ type Endpoints struct {
 	Desired int
 	// Ejected are those that callers' outlier detection took out.
 	Ejected int
+	// Ending are those that are being deleted; they are not in Total. 0 if nobody told.
+	Ending int
 	// Rollout says that a deployment is under way.
 	Rollout bool
+	// Rolled is when a deployment that is over was still under way for certain; zero if nobody told of one. It may be some time
+	// after the calls that broke off by it, and should not be before.
+	Rolled time.Time
+	// Replaced says that the deployment, which is under way or over, left nothing between: all endpoints of before were gone when those
+	// of now came.
+	Replaced bool
 	// Since is when the service first had endpoints there; zero if nobody told.
 	Since time.Time
 }
@@ -86,6 +94,9 @@ type Observation struct {
 	Endpoints []Endpoints
 	// Ejections have at most one entry for a calling region and service.
 	Ejections []Ejection
+	// Pending are clusters of which nothing is in Endpoints, or nothing new, and of which an inventory is expected at any moment. A
+	// shift from or to one of them waits until it is not among them any more. Whoever fills it sees to it that this comes soon.
+	Pending []string
 }
 
 // Kind is what a shift is.
@@ -97,6 +108,8 @@ const (
 	Failover Kind = "failover"
 	// Unexpected is a shift for which there is none, and no explanation.
 	Unexpected Kind = "unexpected_shift"
+	// Deployment is a shift from a place in which a deployment deleted all endpoints before the new ones were ready.
+	Deployment Kind = "deployment_shift"
 )
 
 // Phase is what an event says about a shift.
@@ -153,15 +166,19 @@ type Event struct {
 	Start    time.Time  `json:"start"`
 	// End is zero until it ended.
 	End time.Time `json:"end,omitzero"`
-	// Reason is why it ended: recovered, no_traffic, accepted, evidence_found (an unexpected shift that turned out to be a
-	// failover).
+	// Reason is why it ended: recovered, no_traffic, accepted, evidence_found (another shift that turned out to be a
+	// failover), deployment_over (calls still go elsewhere, and it is not for the deployment).
 	Reason string `json:"reason,omitempty"`
 }
 
-// Name is the name of the event: mesh.failover.started and so on, mesh.shift.started for unexpected shifts.
+// Name is the name of the event: mesh.failover.started and so on, mesh.shift.started for unexpected shifts,
+// mesh.deployment_shift.started for those of deployments.
 func (e *Event) Name() string {
-	if e.Kind == Failover {
+	switch e.Kind {
+	case Failover:
 		return "mesh.failover." + string(e.Phase)
+	case Deployment:
+		return "mesh.deployment_shift." + string(e.Phase)
 	}
 	return "mesh.shift." + string(e.Phase)
 }
@@ -196,6 +213,8 @@ type Config struct {
 	Silence, Accept time.Duration
 	// MaxPairs is the most pairs of calling region and service. Those beyond are not watched, and counted.
 	MaxPairs int
+	// Deploy is how long a deployment explains that no endpoint of a place is ready.
+	Deploy time.Duration
 	// Expire is how long a pair without calls is remembered.
 	Expire time.Duration
 }
@@ -206,7 +225,7 @@ func DefaultConfig() Config {
 		MinMoved: 5, MinRequests: 20, MinShare: 0.1, EarlyShare: 0.01, UnexpectedShare: 0.2,
 		Confirm: 3 * time.Minute, Learn: 10 * time.Minute,
 		HalfLife: 30 * time.Minute, EvidenceFor: 5 * time.Minute, EndAfter: 2 * time.Minute, NewFor: time.Hour,
-		Silence: 30 * time.Minute, Accept: 24 * time.Hour, MaxPairs: 20_000, Expire: 24 * time.Hour,
+		Silence: 30 * time.Minute, Accept: 24 * time.Hour, MaxPairs: 20_000, Deploy: 10 * time.Minute, Expire: 24 * time.Hour,
 	}
 }
 
@@ -242,6 +261,7 @@ func (c *Config) Validate() error {
 		{"evidence_for", c.EvidenceFor},
 		{"new_for", c.NewFor},
 		{"silence", c.Silence},
+		{"deploy", c.Deploy},
 		{"accept", c.Accept},
 		{"expire", c.Expire},
 	} {

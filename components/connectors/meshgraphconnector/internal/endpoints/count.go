@@ -3,7 +3,6 @@
 package endpoints
 
 import (
-	"strings"
 	"time"
 
 	"github.com/otelcol-mesh/otelcol-mesh/internal/graph/failover"
@@ -13,21 +12,18 @@ import (
 // counting is what one count needs, kept for the next one.
 type counting struct {
 	pods map[failover.Service]pods
-	sets map[owner]string
+	// revisions are those of the pods of each workload, ended the pods of which one is gone.
+	revisions map[owner]string
+	ended     []ended
+	// left says that pods ended lately.
+	left bool
+	// aliases are the rows of services that are not named like those who answer, by the name of these, and renamed are these services.
+	aliases map[failover.Service]alias
+	renamed map[failover.Service]bool
 	// regions of the zones of the cluster's nodes.
 	regions map[string]string
 	counts  []regionCount
 }
-
-// pods is what the pods of a canonical service tell.
-type pods struct {
-	// all hold their addresses, or wait for one.
-	all, waiting int
-	rollout      bool
-}
-
-// owner is a workload.
-type owner struct{ namespace, name string }
 
 type regionCount struct {
 	region               string
@@ -37,7 +33,12 @@ type regionCount struct {
 // count counts the endpoints of a cluster anew.
 func (w *Watcher) count(s *topology.Snapshot, c *topology.Cluster, known *cluster, at time.Time) {
 	k := &w.counting
-	k.readPods(s, c)
+	k.forgetAliases()
+	k.readPods(s, c, known.counted)
+	known.recount = time.Time{}
+	if k.left {
+		known.recount = at.Add(recent)
+	}
 	k.readZones(s, c)
 	had := make(map[failover.Service][]tenure, len(known.had))
 	rows := make([]failover.Endpoints, 0, len(known.rows))
@@ -47,6 +48,11 @@ func (w *Watcher) count(s *topology.Snapshot, c *topology.Cluster, known *cluste
 			continue
 		}
 		name := failover.Service{Namespace: svc.Namespace, Name: svc.Name}
+		// Who calls it names it so until somebody answers: then it has the name of those who did.
+		answers, first := name, len(rows)
+		if spec.Canonical != "" {
+			answers.Name = spec.Canonical
+		}
 		before := known.had[name]
 		if spec.Endpoints == nil || !k.byRegion(c, spec) {
 			if before != nil {
@@ -59,21 +65,12 @@ func (w *Watcher) count(s *topology.Snapshot, c *topology.Cluster, known *cluste
 			k.of(before[i].region)
 		}
 		now := before[:0:0]
+		p := k.pods[answers]
 		for i := range k.counts {
 			n := &k.counts[i]
-			place, held := find(before, n.region)
-			if n.total > 0 && !held {
-				place, held = tenure{region: n.region}, true
-				if known.watched || known.fresh {
-					place.since = at
-				} else {
-					// Whether they were ready before, nobody knows.
-					place.proven = n.total - n.ending
-				}
-			}
-			place.matched = place.matched || n.total > 0 && k.pods[name].all > 0
-			place.prove(n)
-			if e, ok := k.row(c, spec, name, n, &place); ok {
+			place, held := known.place(before, n, &p, at)
+			if e, ok := k.row(c, known, spec, n, &place, &p); ok {
+				e.Service = name
 				rows = append(rows, e)
 			}
 			if held {
@@ -83,8 +80,33 @@ func (w *Watcher) count(s *topology.Snapshot, c *topology.Cluster, known *cluste
 		if now != nil {
 			had[name] = now
 		}
+		if answers != name {
+			k.alias(answers, name, rows[first:])
+		}
 	}
-	known.rows, known.had = rows, had
+	rows = k.withAliases(rows)
+	known.rows, known.had, known.counted = rows, had, c.Confirmed()
+}
+
+// place brings what is known of a region up to date, from what was known before; held says that there are, or were, endpoints.
+func (c *cluster) place(before []tenure, n *regionCount, p *pods, at time.Time) (place tenure, held bool) {
+	place, held = find(before, n.region)
+	if n.total > 0 && !held {
+		place, held = tenure{region: n.region}, true
+		if c.watched || c.fresh {
+			place.since = at
+		} else {
+			// Whether they were ready before, nobody knows: those that came lately may be on their way.
+			place.proven = n.total - n.ending - p.young
+		}
+	}
+	place.matched = place.matched || n.total > 0 && p.all > 0 || p.gone > 0
+	if p.rollout || p.replaced {
+		// Old ones may have ended between two counts, so that nobody saw them being deleted.
+		place.proven = min(place.proven, n.total-n.ending-p.born)
+	}
+	place.prove(n)
+	return place, held
 }
 
 // prove notes how many endpoints were ready, less those that were deleted since. When all are, nothing else counts.
@@ -107,20 +129,27 @@ func find(list []tenure, region string) (tenure, bool) {
 
 // row is what the counts of a region say; ok is false if that is nothing certain.
 func (k *counting) row(
-	c *topology.Cluster, spec *topology.ServiceSpec, name failover.Service, n *regionCount, place *tenure,
+	c *topology.Cluster, known *cluster, spec *topology.ServiceSpec, n *regionCount, place *tenure, p *pods,
 ) (failover.Endpoints, bool) {
 	if !spec.EndingKnown && n.ready < n.total {
 		return failover.Endpoints{}, false
 	}
 	total := max(n.total-n.ending, 0)
 	// publishNotReadyAddresses makes all of them ready, also those that are being deleted.
-	p := k.pods[name]
 	e := failover.Endpoints{
-		Service: name, Place: failover.Place{Region: n.region, Cluster: c.Name}, Total: total, Healthy: min(n.ready, total),
-		New: total - min(place.proven, total), Desired: -1, Rollout: p.rollout, Since: place.since,
+		Place: failover.Place{Region: n.region, Cluster: c.Name}, Total: total, Healthy: min(n.ready, total),
+		New: total - min(place.proven, total), Ending: n.ending, Desired: -1, Since: place.since,
+	}
+	// It goes on while those that took the place of older ones were never ready.
+	if e.Rollout = p.rollout || p.replaced && (total == 0 || e.New > 0); e.Rollout || p.replaced {
+		e.Rolled, e.Replaced = p.rolled, p.replaced && !p.overlap
+		if known.counted.IsZero() {
+			// When the new ones were ready nobody saw: perhaps a moment ago.
+			e.Rolled = c.Confirmed()
+		}
 	}
 	switch {
-	case total > 0 || p.rollout || n.region != c.Region:
+	case total > 0 || e.Rollout || n.region != c.Region:
 		// Where a cluster has several regions, nobody knows to which one a pod that is not there would belong.
 	case p.all-n.ending <= 0 && place.matched:
 		e.Desired, place.zero = 0, true
@@ -128,109 +157,4 @@ func (k *counting) row(
 		e.Desired = p.waiting
 	}
 	return e, true
-}
-
-// readPods looks for pods that wait and for deployments that are under way. A pod's service is its canonical one.
-func (k *counting) readPods(s *topology.Snapshot, c *topology.Cluster) {
-	if k.pods == nil {
-		k.pods, k.sets = map[failover.Service]pods{}, map[owner]string{}
-	}
-	clear(k.pods)
-	clear(k.sets)
-	for p := range s.Pods(c.Name) {
-		if p.Ended() {
-			continue
-		}
-		load := p.Workload
-		name := failover.Service{Namespace: load.Namespace, Name: load.End().Service}
-		known := k.pods[name]
-		known.all++
-		if !p.Addressed {
-			known.waiting++
-		}
-		k.pods[name] = known
-		set, ok := replicaSet(p)
-		if !ok {
-			continue
-		}
-		key := owner{load.Namespace, load.Name}
-		if other, seen := k.sets[key]; !seen {
-			k.sets[key] = set
-		} else if other != set {
-			known.rollout = true
-			k.pods[name] = known
-		}
-	}
-}
-
-// replicaSet is the name of the ReplicaSet of a pod that a deployment, or a Rollout of Argo's, owns: the pod's name without its
-// last part. It is none where the name does not begin with its owner's, or was cut for its length.
-func replicaSet(p *topology.Pod) (string, bool) {
-	const deployment, rollout = "deployment", "rollout"
-	if p.Workload.Kind != deployment && p.Workload.Kind != rollout {
-		return "", false
-	}
-	i := strings.LastIndexByte(p.Name, '-')
-	if i < 0 {
-		return "", false
-	}
-	set := p.Name[:i]
-	hash, ok := strings.CutPrefix(set, p.Workload.Name)
-	if !ok || len(hash) < 2 || hash[0] != '-' || strings.IndexByte(hash[1:], '-') >= 0 {
-		return "", false
-	}
-	return set, true
-}
-
-func (k *counting) readZones(s *topology.Snapshot, c *topology.Cluster) {
-	if k.regions == nil {
-		k.regions = map[string]string{}
-	}
-	clear(k.regions)
-	for n := range s.Nodes(c.Name) {
-		region := n.Region
-		if region == "" {
-			region = c.Region
-		}
-		if region == "" || n.Zone == "" {
-			continue
-		}
-		if other, ok := k.regions[n.Zone]; ok && other != region {
-			region = "" // Two regions say that it is theirs.
-		}
-		k.regions[n.Zone] = region
-	}
-}
-
-// byRegion adds up the zones of a service; ok is false if nothing tells the region of some.
-func (k *counting) byRegion(c *topology.Cluster, spec *topology.ServiceSpec) bool {
-	k.counts = k.counts[:0]
-	if len(spec.Endpoints) == 0 && c.Region != "" {
-		k.counts = append(k.counts, regionCount{region: c.Region})
-	}
-	for i := range spec.Endpoints {
-		z := &spec.Endpoints[i]
-		region, ok := k.regions[z.Zone]
-		if !ok && (z.Zone == "" || strings.HasPrefix(z.Zone, c.Region)) {
-			region = c.Region
-		}
-		if region == "" {
-			return false
-		}
-		n := k.of(region)
-		n.ready += int(z.Ready)
-		n.total += int(z.Total)
-		n.ending += int(z.Ending)
-	}
-	return true
-}
-
-func (k *counting) of(region string) *regionCount {
-	for i := range k.counts {
-		if k.counts[i].region == region {
-			return &k.counts[i]
-		}
-	}
-	k.counts = append(k.counts, regionCount{region: region})
-	return &k.counts[len(k.counts)-1]
 }

@@ -23,7 +23,9 @@ type Watcher struct {
 	// began is the first observation, at the last one; restored says that it goes on where another watcher ended.
 	began, at time.Time
 	restored  bool
-	counting  counting
+	// asked is when somebody first asked for what is pending.
+	asked    time.Time
+	counting counting
 }
 
 // cluster is what is known of one.
@@ -33,6 +35,9 @@ type cluster struct {
 	had map[failover.Service][]tenure
 	// watched says that it was described before; fresh that it joined while somebody watched; told that the rows are of use.
 	watched, fresh, told bool
+	// counted is up to when, by its own clock, the cluster was known at the last count. recount is when to count again though nothing
+	// is new: pods that ended lately stop being of interest.
+	counted, recount time.Time
 }
 
 // tenure is since when a service has, or had, endpoints in a region; zero for always, as far as anybody knows.
@@ -97,7 +102,8 @@ func (w *Watcher) look(s *topology.Snapshot, c *topology.Cluster, at time.Time) 
 		known = &cluster{fresh: w.restored || at.Sub(w.began) > settle}
 		w.clusters[c.Name] = known
 	}
-	if known.told && s.Same(w.last, c.Name) {
+	due := !known.recount.IsZero() && !at.Before(known.recount)
+	if known.told && !due && s.Same(w.last, c.Name) {
 		return false
 	}
 	w.count(s, c, known, at)

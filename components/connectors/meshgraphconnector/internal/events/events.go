@@ -61,7 +61,7 @@ func New(resource pcommon.Resource, version string) *Writer {
 }
 
 // Logs returns a record for each event: the name in EventName, a sentence in the body, WARN for what began or changed and
-// INFO for what is over. The time of a record is that of what it tells, observed is when the graph showed it.
+// INFO for what is over and for deployments. The time of a record is that of what it tells, observed is when the graph showed it.
 func (w *Writer) Logs(list []failover.Event, observed time.Time) plog.Logs {
 	logs := plog.NewLogs()
 	if len(list) == 0 {
@@ -94,7 +94,7 @@ func record(e *failover.Event, observed time.Time, r plog.LogRecord) {
 	r.SetObservedTimestamp(pcommon.NewTimestampFromTime(observed))
 	r.SetEventName(e.Name())
 	r.SetSeverityNumber(plog.SeverityNumberWarn)
-	if e.Phase == failover.Ended {
+	if quiet(e) {
 		r.SetSeverityNumber(plog.SeverityNumberInfo)
 	}
 	r.SetSeverityText(r.SeverityNumber().String())
@@ -120,6 +120,9 @@ func record(e *failover.Event, observed time.Time, r plog.LogRecord) {
 		attributes.PutStr(attributeReason, e.Reason)
 	}
 }
+
+// quiet says that nobody has to look: it is over, or somebody meant it.
+func quiet(e *failover.Event) bool { return e.Phase == failover.Ended || e.Kind == failover.Deployment }
 
 // place puts what names a shift, on records and points alike. What nothing told is left out.
 func place(attributes pcommon.Map, e *failover.Event) {
@@ -165,10 +168,10 @@ func ID(e *failover.Event) string {
 }
 
 // Report writes the one line about an event that the collector's own log gets: WARN for what began or changed, INFO for what
-// is over. Its fields are the attributes of the record.
+// is over and for deployments. Its fields are the attributes of the record.
 func Report(logger *zap.Logger, e *failover.Event) {
 	level := zapcore.WarnLevel
-	if e.Phase == failover.Ended {
+	if quiet(e) {
 		level = zapcore.InfoLevel
 	}
 	line := logger.Check(level, Sentence(e))

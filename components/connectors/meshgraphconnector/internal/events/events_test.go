@@ -51,6 +51,7 @@ func TestLogs(t *testing.T) {
 	logs := writer().Logs([]failover.Event{
 		event(failover.Started, failover.Failover), event(failover.Updated, failover.Failover), event(failover.Ended, failover.Failover),
 		event(failover.Started, failover.Unexpected), event(failover.Ended, failover.Unexpected),
+		event(failover.Started, failover.Deployment), event(failover.Ended, failover.Deployment),
 	}, observed)
 	require.Equal(t, 1, logs.ResourceLogs().Len())
 	assert.Equal(t, map[string]any{"service.name": "otelcol-mesh"}, logs.ResourceLogs().At(0).Resource().Attributes().AsRaw())
@@ -66,6 +67,7 @@ func TestLogs(t *testing.T) {
 	assert.Equal(t, []string{
 		"mesh.failover.started Warn true 0s 1s\n", "mesh.failover.updated Warn true 1s 1s\n", "mesh.failover.ended Info false 12m30s 1s\n",
 		"mesh.shift.started Warn true 0s 1s\n", "mesh.shift.ended Info false 12m30s 1s\n",
+		"mesh.deployment_shift.started Info false 0s 1s\n", "mesh.deployment_shift.ended Info false 12m30s 1s\n",
 	}, got)
 
 	id := ID(&failover.Event{Kind: failover.Failover, Caller: "westeurope", Service: failover.Service{Namespace: "shop", Name: "reviews"}, Start: start})
@@ -161,6 +163,20 @@ func TestSentences(t *testing.T) {
 			func(e *failover.Event) { e.Reason = "accepted" },
 		},
 		{
+			"Deployment of reviews.shop, which deletes all endpoints in westeurope (aks-west) before there are new ones: 34 % of the calls from " +
+				"westeurope go to northeurope (aks-north) instead of westeurope (aks-west), 1234 requests so far. Affected: shop/cart, shop/web.",
+			event(failover.Started, failover.Deployment), nil,
+		},
+		{
+			"Shift for a deployment of reviews.shop is over after 12m30s: calls from westeurope go to westeurope (aks-west) again. 1234 requests " +
+				"went to northeurope (aks-north), 34 % of the calls at most.", event(failover.Ended, failover.Deployment), nil,
+		},
+		{
+			"The deployment of reviews.shop is over after 12m30s, and calls from westeurope still go to northeurope (aks-north). 1234 requests " +
+				"went to northeurope (aks-north), 34 % of the calls at most.", event(failover.Ended, failover.Deployment),
+			func(e *failover.Event) { e.Reason = "deployment_over" },
+		},
+		{
 			"Failover of reviews.shop is over after 12m30s. 1234 requests went to northeurope (aks-north), 34 % of the calls at most.",
 			event(failover.Ended, failover.Failover), func(e *failover.Event) { e.Reason = "of another version" },
 		},
@@ -202,7 +218,7 @@ func TestActive(t *testing.T) {
 	assert.Zero(t, metrics.Len())
 	second := event(failover.Started, failover.Failover)
 	second.Service.Name = "ratings"
-	active := []failover.Event{event(failover.Started, failover.Failover), event(failover.Started, failover.Unexpected), second}
+	active := []failover.Event{event(failover.Started, failover.Failover), event(failover.Started, failover.Unexpected), second, event(failover.Started, failover.Deployment)}
 	Active(metrics, active, at)
 	require.Equal(t, 2, metrics.Len())
 	m := metrics.At(0)

@@ -25,6 +25,8 @@ func Sentence(e *failover.Event) string {
 		return b.String()
 	}
 	switch {
+	case e.Kind == failover.Deployment:
+		fmt.Fprintf(&b, "Deployment of %s, which deletes all endpoints in %s before there are new ones:", service, from)
 	case e.Kind != failover.Failover:
 		fmt.Fprintf(&b, "Unexpected shift of %s, without a sign that anything failed:", service)
 	case e.Phase == failover.Updated && e.Scope == failover.Whole:
@@ -54,8 +56,11 @@ func Sentence(e *failover.Event) string {
 
 func ended(b *strings.Builder, e *failover.Event, service, from, to string) {
 	what := "Failover"
-	if e.Kind != failover.Failover {
+	switch e.Kind {
+	case failover.Unexpected:
 		what = "Unexpected shift"
+	case failover.Deployment:
+		what = "Shift for a deployment"
 	}
 	lasted := e.End.Sub(e.Start).Round(time.Second)
 	switch e.Reason {
@@ -66,6 +71,8 @@ func ended(b *strings.Builder, e *failover.Event, service, from, to string) {
 	case "accepted":
 		fmt.Fprintf(b, "%s of %s has lasted %s and counts as usual from now on: calls from %s go to %s.",
 			what, service, lasted, known(e.Caller), to)
+	case "deployment_over":
+		fmt.Fprintf(b, "The deployment of %s is over after %s, and calls from %s still go to %s.", service, lasted, known(e.Caller), to)
 	case "evidence_found":
 		fmt.Fprintf(b, "%s of %s turned out to be a failover after %s.", what, service, lasted)
 	default:

@@ -106,6 +106,11 @@ func runCorpus(t *testing.T, folder, file string) (known int) {
 		counts := New([16]byte{}).Metrics(md, func(_ ID, p *graph.Point) error {
 			require.NotNil(t, want)
 			a, b := p.Key.Caller, p.Key.Callee
+			if nobodys(b.Service) {
+				// A word of Istio's for calls that no service has.
+				require.Equal(t, corpusEnd{}, want.Destination)
+				b.Service = ""
+			}
 			known += want.Source.holds(t, corpusEnd{a.Cluster, a.Region, a.Namespace, a.Workload, "", a.Version})
 			known += want.Destination.holds(t, corpusEnd{b.Cluster, b.Region, b.Namespace, b.Workload, b.Service, b.Version})
 			return nil

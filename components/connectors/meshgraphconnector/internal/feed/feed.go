@@ -10,6 +10,7 @@ import (
 
 	"github.com/otelcol-mesh/otelcol-mesh/internal/graph"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/graph/exphist"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/points"
 )
 
 // Feed reads metrics and traces. Any number of goroutines may use it at once.
@@ -91,7 +92,7 @@ func (w *walker) resourceMetrics(rm pmetric.ResourceMetrics) {
 		for _, m := range sm.Metrics().All() {
 			w.quantity, w.tcp = quantityOf(m.Name())
 			if w.quantity == nothing || w.quantity == ejected && w.feed.Ejected == nil {
-				w.counts[OtherMetric] += pointCount(m)
+				w.counts[OtherMetric] += points.Of(m)
 				continue
 			}
 			w.identify(sm, m)
@@ -108,20 +109,4 @@ func (w *walker) identify(sm pmetric.ScopeMetrics, m pmetric.Metric) {
 	}
 	scope := w.resource.text(sm.Scope().Name()).text(sm.Scope().Version())
 	w.metric = scope.text(m.Name()).text(m.Unit()).fold(uint64(m.Type()))
-}
-
-func pointCount(m pmetric.Metric) int {
-	switch m.Type() {
-	case pmetric.MetricTypeGauge:
-		return m.Gauge().DataPoints().Len()
-	case pmetric.MetricTypeSum:
-		return m.Sum().DataPoints().Len()
-	case pmetric.MetricTypeHistogram:
-		return m.Histogram().DataPoints().Len()
-	case pmetric.MetricTypeExponentialHistogram:
-		return m.ExponentialHistogram().DataPoints().Len()
-	case pmetric.MetricTypeSummary:
-		return m.Summary().DataPoints().Len()
-	}
-	return 0
 }

@@ -34,6 +34,8 @@ const (
 	flags
 	// derived follows from the rest and from what the topology knows at the time.
 	derived
+	// calledName is Istio's name of the called service. It is hashed as other, as it was before it was read.
+	calledName
 )
 
 // fieldOf tells which attribute of a point a key is.
@@ -87,6 +89,8 @@ func fieldOf(key string) field {
 		return grpcCode
 	case "response_flags":
 		return flags
+	case "destination_service_name":
+		return calledName
 	case "mesh.source.network", "mesh.destination.network", "mesh.traffic.cross_cluster", "mesh.via", "mesh.topology.stale":
 		return derived
 	}

@@ -80,7 +80,7 @@ func newHasher(seed [16]byte) hasher {
 // attribute hashes a key and its value. A key that is read is hashed by its number, which saves half of the time.
 func (h *hasher) attribute(f field, key string, value pcommon.Value) sum128 {
 	var s sum128
-	if f == other {
+	if f == other || f == calledName {
 		s = h.seed.text(key)
 	} else {
 		s = h.seed.fold(uint64(f) | 1<<63)

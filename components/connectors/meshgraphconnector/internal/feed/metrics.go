@@ -9,6 +9,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
 	"github.com/otelcol-mesh/otelcol-mesh/internal/graph/exphist"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/points"
 )
 
 // points hands on the points of a metric of a known name.
@@ -23,7 +24,7 @@ func (w *walker) points(m pmetric.Metric) {
 	case m.Type() == pmetric.MetricTypeExponentialHistogram && w.hasHistogram():
 		w.exponential(m.ExponentialHistogram())
 	default:
-		w.counts[WrongType] += pointCount(m)
+		w.counts[WrongType] += points.Of(m)
 	}
 }
 
@@ -269,7 +270,7 @@ func (w *walker) exponentialBuckets(dp pmetric.ExponentialHistogramDataPoint) Ou
 // gauge hands on how many hosts are out of use.
 func (w *walker) gauge(m pmetric.Metric) {
 	if m.Type() != pmetric.MetricTypeGauge {
-		w.counts[WrongType] += pointCount(m)
+		w.counts[WrongType] += points.Of(m)
 		return
 	}
 	points := m.Gauge().DataPoints()

@@ -5,6 +5,7 @@ package feed
 import (
 	"errors"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -326,4 +327,26 @@ func TestEjections(t *testing.T) {
 	f.Ejected = nil
 	counts = f.Metrics(metrics("cluster.outlier_detection.ejections_active", gauge(1, attrs)), add)
 	assert.Equal(t, Counts{OtherMetric: 1}, counts, "nobody asked")
+}
+
+// Istio names two places that are no services: what goes past the mesh, and what is refused. Without the names they would be one
+// edge, with the errors of the one and the requests of the other. Any other name may be a gateway's, so it is not taken.
+func TestCallsToNoServiceAreToldApart(t *testing.T) {
+	for name, want := range map[string]string{
+		"PassthroughCluster": "PassthroughCluster", "BlackHoleCluster": "BlackHoleCluster",
+		"cart": "", "istio-eastwestgateway": "", "InboundPassthroughCluster": "", "unknown": "",
+	} {
+		nobody := map[string]any{"destination_service_name": name}
+		for key := range whole() {
+			if strings.HasPrefix(key, "mesh.destination.") {
+				nobody[key] = nil
+			}
+		}
+		got := feedOf(metrics("istio_requests_total", sum(3, but(nobody))))
+		require.Len(t, got.points, 1, name)
+		assert.Equal(t, graph.Callee{Service: want}, got.points[0].Key.Callee, name)
+		// Where somebody is known, Istio's name says nothing.
+		known := feedOf(metrics("istio_requests_total", sum(3, but(map[string]any{"destination_service_name": name}))))
+		assert.Equal(t, wholeKey(), known.points[0].Key, name)
+	}
 }

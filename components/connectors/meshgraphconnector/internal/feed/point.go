@@ -18,6 +18,7 @@ type reading struct {
 	hash sum128
 
 	reporter, direction, policy string
+	calledName                  string
 	sourceBy, destinationBy     string
 }
 
@@ -38,6 +39,9 @@ func (r *reading) attributes(w *walker, attrs pcommon.Map) Outcome {
 	}
 	if p.Reporter == graph.Source && r.sourceBy == behindGateway || p.Reporter == graph.Destination && r.destinationBy == behindGateway {
 		return Carrier
+	}
+	if p.Key.Callee == (graph.Callee{}) && nobodys(r.calledName) {
+		p.Key.Callee.Service = r.calledName
 	}
 	if p.Key.Caller == (graph.Caller{}) && p.Key.Callee == (graph.Callee{}) {
 		return NoEnds
@@ -130,9 +134,16 @@ func (r *reading) placeOf(f field) *string {
 		return &r.reporter
 	case flags:
 		return &r.point.Flags
+	case calledName:
+		return &r.calledName
 	}
 	return nil
 }
+
+// nobodys says whether Istio's name of a called service is one of those that it has for calls to what the mesh does not know:
+// past the mesh, and refused. They are no services, and no gateway's names either; without them what went out and what was
+// refused would be one edge.
+func nobodys(name string) bool { return name == "PassthroughCluster" || name == "BlackHoleCluster" }
 
 // word reads an attribute that is a word or a number.
 func (r *reading) word(f field, value pcommon.Value) {

@@ -14,12 +14,13 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/otelcol-mesh/otelcol-mesh/internal/graph"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/points"
 )
 
 // fleet makes metrics of random edges, with what has no place in the graph among them, and says what they count.
-func fleet(random *rand.Rand, points int) (md pmetric.Metrics, want graph.Point) {
+func fleet(random *rand.Rand, size int) (md pmetric.Metrics, want graph.Point) {
 	md = pmetric.NewMetrics()
-	for range points {
+	for range size {
 		rm := md.ResourceMetrics().AppendEmpty()
 		m := rm.ScopeMetrics().AppendEmpty().Metrics().AppendEmpty()
 		attrs := but(map[string]any{
@@ -136,11 +137,11 @@ func FuzzMetrics(f *testing.F) {
 		}
 		g, err := graph.New(config, start)
 		require.NoError(t, err)
-		points, handed := 0, 0
+		came, handed := 0, 0
 		for _, rm := range md.ResourceMetrics().All() {
 			for _, sm := range rm.ScopeMetrics().All() {
 				for _, m := range sm.Metrics().All() {
-					points += pointCount(m)
+					came += points.Of(m)
 				}
 			}
 		}
@@ -154,7 +155,7 @@ func FuzzMetrics(f *testing.F) {
 		for _, n := range counts {
 			all += n
 		}
-		require.Equal(t, points, all, "each point has one outcome")
+		require.Equal(t, came, all, "each point has one outcome")
 		require.Equal(t, handed, counts[Taken]+counts[Refused])
 		g.Roll(start.Add(1))
 		var second []ID

@@ -13,8 +13,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
-	"github.com/otelcol-mesh/otelcol-mesh/components/connectors/meshgraphconnector/internal/wire"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/graph/price"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/wire"
 )
 
 // Delta is what was carried since the last [Ledger.Take], priced by the tables that were true then. Keep it, or merge it with

@@ -338,13 +338,13 @@ func (l *Ledger) rate(f *flow) {
 
 // pair is two ends between which ztunnels and waypoints may tell of the same bytes.
 type pair struct {
-	caller             graph.Caller
-	namespace, service string
+	caller graph.Caller
+	callee graph.Callee
 }
 
 func pairOf(k *graph.Key) pair {
-	p := pair{caller: k.Caller, namespace: k.Callee.Namespace, service: k.Callee.Service}
-	p.caller.Version = ""
+	p := pair{caller: k.Caller, callee: k.Callee}
+	p.caller.Version, p.callee.Version = "", ""
 	return p
 }
 
@@ -354,12 +354,14 @@ func waypointsAlone(e *graph.Edge) bool {
 }
 
 // toldAsTCP are the ends whose TCP bytes somebody told of, in this interval or before: the reports of ztunnels and waypoints
-// come at different times.
+// come at different times. An end that nobody named has no place, so its bytes have no price: the caller's ztunnel hands what
+// it has to the waypoint, and only that one knows where it went.
 func toldAsTCP(snap *graph.Snapshot) map[pair]bool {
 	told := map[pair]bool{}
 	for i := range snap.Edges {
 		e := &snap.Edges[i]
-		if e.Protocol == graph.TCP && e.Total.RequestBytes|e.Total.ResponseBytes != 0 {
+		named := e.Caller.Workload != "" && e.Callee.Workload != ""
+		if e.Protocol == graph.TCP && named && e.Total.RequestBytes|e.Total.ResponseBytes != 0 {
 			told[pairOf(e.Key)] = true
 		}
 	}

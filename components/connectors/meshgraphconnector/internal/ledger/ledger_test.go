@@ -228,14 +228,23 @@ func TestWaypointsBytesAreNotPricedTwice(t *testing.T) {
 	tcp.Protocol, tcp.Reporters = graph.TCP, []graph.Reporter{graph.Source, graph.Destination}
 	sidecar := http
 	sidecar.Reporters = []graph.Reporter{graph.Source, graph.Waypoint}
+	// What the caller's ztunnel hands to the waypoint has no price of its own: nobody told it who answered.
+	toWaypoint := edge("westeurope", "shop", "", "shop", "reviews", 3*gb, 3*gb)
+	toWaypoint.Protocol, toWaypoint.Reporters = graph.TCP, []graph.Reporter{graph.Source}
+	// Nor are connections to another region the same bytes.
+	local := edge("westeurope", "shop", "westeurope", "shop", "reviews", gb, gb)
+	local.Protocol, local.Reporters = graph.TCP, []graph.Reporter{graph.Source, graph.Destination}
 
 	for _, c := range []struct {
 		edges           []graph.Edge
 		bytes, unpriced uint64
+		reason          price.Unpriced
 	}{
-		{[]graph.Edge{http}, 2 * gb, 0},
-		{[]graph.Edge{http, tcp}, 4 * gb, 2 * gb},
-		{[]graph.Edge{sidecar, tcp}, 6 * gb, 0},
+		{[]graph.Edge{http}, 2 * gb, 0, ""},
+		{[]graph.Edge{http, tcp}, 4 * gb, 2 * gb, CountedAsTCP},
+		{[]graph.Edge{sidecar, tcp}, 6 * gb, 0, ""},
+		{[]graph.Edge{http, toWaypoint}, 2 * gb, 6 * gb, price.RegionUnknown},
+		{[]graph.Edge{http, local}, 4 * gb, 0, ""},
 	} {
 		l := newLedger(t, Config{})
 		l.Add(minuteOf(0, c.edges...))
@@ -244,7 +253,7 @@ func TestWaypointsBytesAreNotPricedTwice(t *testing.T) {
 		assert.Equal(t, c.bytes, r.Total.Bytes)
 		assert.Equal(t, c.unpriced, r.Total.Unpriced)
 		if c.unpriced > 0 {
-			assert.Equal(t, []UnpricedBytes{{CountedAsTCP, c.unpriced}}, r.Unpriced)
+			assert.Equal(t, []UnpricedBytes{{c.reason, c.unpriced}}, r.Unpriced)
 		}
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/otelcol-mesh/otelcol-mesh/components/connectors/meshgraphconnector/internal/wire"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/wire"
 )
 
 const stateVersion = 1

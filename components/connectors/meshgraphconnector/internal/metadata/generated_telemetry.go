@@ -31,6 +31,7 @@ type TelemetryBuilder struct {
 	ConnectorMeshGraphAdminRequests        metric.Int64Counter
 	ConnectorMeshGraphControlPlaneFindings metric.Int64ObservableGauge
 	ConnectorMeshGraphControlPlanePoints   metric.Int64Counter
+	ConnectorMeshGraphDiskTimeouts         metric.Int64Counter
 	ConnectorMeshGraphEdges                metric.Int64ObservableGauge
 	ConnectorMeshGraphEdgesExpired         metric.Int64ObservableCounter
 	ConnectorMeshGraphEvents               metric.Int64Counter
@@ -45,6 +46,7 @@ type TelemetryBuilder struct {
 	ConnectorMeshGraphJournalSize          metric.Int64ObservableGauge
 	ConnectorMeshGraphLostEdges            metric.Int64Counter
 	ConnectorMeshGraphOutputPoints         metric.Int64Counter
+	ConnectorMeshGraphOutputPointsDropped  metric.Int64Counter
 	ConnectorMeshGraphOverflowedPoints     metric.Int64ObservableCounter
 	ConnectorMeshGraphPoints               metric.Int64Counter
 	ConnectorMeshGraphRememberedPoints     metric.Int64ObservableGauge
@@ -306,6 +308,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{point}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ConnectorMeshGraphDiskTimeouts, err = builder.meter.Int64Counter(
+		"otelcol_connector_mesh_graph_disk_timeouts",
+		metric.WithDescription("Times that the disk did not answer in time. Nothing waits for it any longer, and what it was asked for is done once it answers, or not. [Alpha]"),
+		metric.WithUnit("{timeout}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ConnectorMeshGraphEdges, err = builder.meter.Int64ObservableGauge(
 		"otelcol_connector_mesh_graph_edges",
 		metric.WithDescription("Edges of the graph. [Alpha]"),
@@ -326,7 +334,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ConnectorMeshGraphEventsDropped, err = builder.meter.Int64Counter(
 		"otelcol_connector_mesh_graph_events_dropped",
-		metric.WithDescription("Events that were lost, because the next component refused them for so long that too many waited. [Alpha]"),
+		metric.WithDescription("Events that were lost, because the next component refused them for good, for so long that too many waited, or until the end. [Alpha]"),
 		metric.WithUnit("{event}"),
 	)
 	errs = errors.Join(errs, err)
@@ -350,7 +358,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ConnectorMeshGraphHandedOn, err = builder.meter.Int64Counter(
 		"otelcol_connector_mesh_graph_handed_on",
-		metric.WithDescription("Attempts to hand metrics or events to the next component; on failure they are kept and tried again. [Alpha]"),
+		metric.WithDescription("Attempts to hand metrics or events to the next component; on failure they are kept and tried again, unless it is permanent. [Alpha]"),
 		metric.WithUnit("{attempt}"),
 	)
 	errs = errors.Join(errs, err)
@@ -388,6 +396,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	builder.ConnectorMeshGraphOutputPoints, err = builder.meter.Int64Counter(
 		"otelcol_connector_mesh_graph_output_points",
 		metric.WithDescription("Data points that were handed on. [Alpha]"),
+		metric.WithUnit("{point}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ConnectorMeshGraphOutputPointsDropped, err = builder.meter.Int64Counter(
+		"otelcol_connector_mesh_graph_output_points_dropped",
+		metric.WithDescription("Data points that were lost, because the next component refused them for good. [Alpha]"),
 		metric.WithUnit("{point}"),
 	)
 	errs = errors.Join(errs, err)

@@ -67,6 +67,22 @@ func AssertEqualConnectorMeshGraphControlPlanePoints(t *testing.T, tt *component
 	metricdatatest.AssertEqual(t, want, got, opts...)
 }
 
+func AssertEqualConnectorMeshGraphDiskTimeouts(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_connector_mesh_graph_disk_timeouts",
+		Description: "Times that the disk did not answer in time. Nothing waits for it any longer, and what it was asked for is done once it answers, or not. [Alpha]",
+		Unit:        "{timeout}",
+		Data: metricdata.Sum[int64]{
+			Temporality: metricdata.CumulativeTemporality,
+			IsMonotonic: true,
+			DataPoints:  dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_connector_mesh_graph_disk_timeouts")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
 func AssertEqualConnectorMeshGraphEdges(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_connector_mesh_graph_edges",
@@ -116,7 +132,7 @@ func AssertEqualConnectorMeshGraphEvents(t *testing.T, tt *componenttest.Telemet
 func AssertEqualConnectorMeshGraphEventsDropped(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_connector_mesh_graph_events_dropped",
-		Description: "Events that were lost, because the next component refused them for so long that too many waited. [Alpha]",
+		Description: "Events that were lost, because the next component refused them for good, for so long that too many waited, or until the end. [Alpha]",
 		Unit:        "{event}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -178,7 +194,7 @@ func AssertEqualConnectorMeshGraphForgottenPoints(t *testing.T, tt *componenttes
 func AssertEqualConnectorMeshGraphHandedOn(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_connector_mesh_graph_handed_on",
-		Description: "Attempts to hand metrics or events to the next component; on failure they are kept and tried again. [Alpha]",
+		Description: "Attempts to hand metrics or events to the next component; on failure they are kept and tried again, unless it is permanent. [Alpha]",
 		Unit:        "{attempt}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -280,6 +296,22 @@ func AssertEqualConnectorMeshGraphOutputPoints(t *testing.T, tt *componenttest.T
 		},
 	}
 	got, err := tt.GetMetric("otelcol_connector_mesh_graph_output_points")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
+func AssertEqualConnectorMeshGraphOutputPointsDropped(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_connector_mesh_graph_output_points_dropped",
+		Description: "Data points that were lost, because the next component refused them for good. [Alpha]",
+		Unit:        "{point}",
+		Data: metricdata.Sum[int64]{
+			Temporality: metricdata.CumulativeTemporality,
+			IsMonotonic: true,
+			DataPoints:  dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_connector_mesh_graph_output_points_dropped")
 	require.NoError(t, err)
 	metricdatatest.AssertEqual(t, want, got, opts...)
 }

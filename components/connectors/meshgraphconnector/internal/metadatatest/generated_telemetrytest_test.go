@@ -70,6 +70,7 @@ func TestSetupTelemetry(t *testing.T) {
 	}))
 	tb.ConnectorMeshGraphAdminRequests.Add(context.Background(), 1)
 	tb.ConnectorMeshGraphControlPlanePoints.Add(context.Background(), 1)
+	tb.ConnectorMeshGraphDiskTimeouts.Add(context.Background(), 1)
 	tb.ConnectorMeshGraphEvents.Add(context.Background(), 1)
 	tb.ConnectorMeshGraphEventsDropped.Add(context.Background(), 1)
 	tb.ConnectorMeshGraphFoldedEdges.Add(context.Background(), 1)
@@ -79,6 +80,7 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ConnectorMeshGraphJournalFailures.Add(context.Background(), 1)
 	tb.ConnectorMeshGraphLostEdges.Add(context.Background(), 1)
 	tb.ConnectorMeshGraphOutputPoints.Add(context.Background(), 1)
+	tb.ConnectorMeshGraphOutputPointsDropped.Add(context.Background(), 1)
 	tb.ConnectorMeshGraphPoints.Add(context.Background(), 1)
 	tb.ConnectorMeshGraphReplayedPoints.Add(context.Background(), 1)
 	tb.ConnectorMeshGraphSpans.Add(context.Background(), 1)
@@ -92,6 +94,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualConnectorMeshGraphControlPlanePoints(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualConnectorMeshGraphDiskTimeouts(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualConnectorMeshGraphEdges(t, testTel,
@@ -134,6 +139,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualConnectorMeshGraphOutputPoints(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualConnectorMeshGraphOutputPointsDropped(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualConnectorMeshGraphOverflowedPoints(t, testTel,

@@ -112,6 +112,7 @@ func TestVersionsByCallerAndAge(t *testing.T) {
 	if assert.Len(t, v.Rows, 3) {
 		assert.Equal(t, Place{}, v.Rows[0].Place)
 		assert.Equal(t, Counts{Requests: 7, Errors: 7, NeverReached: 7}, v.Rows[0].Counts)
+		assert.False(t, v.Rows[0].Since, "calls that reached nobody are no new version")
 		assert.Equal(t, "v1", v.Rows[1].Version)
 		assert.False(t, v.Rows[1].Since, "as old as anything that is known")
 		assert.Equal(t, noon, v.Rows[1].First)

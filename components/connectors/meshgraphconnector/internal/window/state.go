@@ -7,8 +7,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/otelcol-mesh/otelcol-mesh/components/connectors/meshgraphconnector/internal/wire"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/graph/exphist"
+	"github.com/otelcol-mesh/otelcol-mesh/internal/wire"
 )
 
 const stateVersion = 1

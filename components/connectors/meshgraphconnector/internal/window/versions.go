@@ -102,6 +102,8 @@ func (s *Store) Versions(namespace, name string, window time.Duration) Versions 
 	for i := range out.Rows {
 		r := &out.Rows[i]
 		r.First, r.Since = history.first(r.Version)
+		// Calls that reached nobody are no new version.
+		r.Since = r.Since && r.Version != ""
 	}
 	return out
 }
