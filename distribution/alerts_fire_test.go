@@ -57,6 +57,14 @@ const history = `load 1m
   otelcol_connector_mesh_graph_failovers_active{instance="failed_back",kind="failover"} 0x100 1x40 0x20
   otelcol_connector_mesh_graph_failovers_active{instance="shifted",kind="unexpected_shift"} 0x149 1x10
   otelcol_connector_mesh_graph_failovers_active{instance="shifted",kind="failover"} 0x160
+  otelcol_connector_mesh_graph_edges{instance="many_edges",kind="own"} 50000x160
+  otelcol_connector_mesh_graph_edges{instance="many_edges",kind="overflow"} 3x160
+  otelcol_connector_mesh_graph_edges{instance="failing_over",kind="own"} 23x160
+  otelcol_connector_mesh_graph_edges{instance="failing_over",kind="overflow"} 0x160
+  otelcol_connector_mesh_graph_points{instance="cumulative",outcome="not_delta"} 7x100 7+1x60
+  otelcol_connector_mesh_graph_points{instance="cumulative",outcome="taken"} 0+1x160
+  otelcol_connector_mesh_graph_points{instance="failing_over",outcome="other_metric"} 0+1x160
+  otelcol_connector_mesh_graph_points{instance="failing_over",outcome="not_delta"} 7x160
 `
 
 // TestAlertsFire prevents the bugs of rules that ask for what is there and yet never fire, or always do: a counter that begins
@@ -85,6 +93,8 @@ func TestAlertsFire(t *testing.T) {
 		// One is told as soon as it is seen, and no longer than it lasts.
 		"MeshFailover":        {"failing_over"},
 		"MeshUnexpectedShift": {"shifted"},
+		// What happened hours ago is over.
+		"MeshGraphIncomplete": {"cumulative", "many_edges"},
 	}
 	storage := promqltest.LoadedStorage(t, history)
 	t.Cleanup(func() { assert.NoError(t, storage.Close()) })

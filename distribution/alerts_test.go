@@ -100,6 +100,11 @@ service: {pipelines: {logs: {receivers: [otlp, otlp/tiny], exporters: [applicati
 		page := scrape(t)
 		return page["otelcol_exporter_application_insights_dead_letters_evicted"] != nil && page["otelcol_exporter_application_insights_items_lost"] != nil
 	})
+	// A proxy's counter as it counts it, past an agent's mesh_metrics.
+	eventually(t, stderr, func() bool {
+		return post(t, "http://"+alertsHost+":4318/v1/metrics", []byte(`{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"istio_requests_total",
+			"sum":{"isMonotonic":true,"aggregationTemporality":2,"dataPoints":[{"asInt":"1","attributes":[{"key":"reporter","value":{"stringValue":"source"}}]}]}}]}]}]}`))
+	})
 	// A destination that wants a token.
 	endpoint.ClearFaults()
 	require.NoError(t, endpoint.Fault(ingestiontest.Fault{Kind: ingestiontest.FaultStatus, Status: http.StatusUnauthorized, Times: -1}))
@@ -144,7 +149,7 @@ func poisonLogs(count int) []byte {
 // scrape reads the hub's page of own metrics, as Prometheus does.
 func scrape(t *testing.T) map[string]*dto.MetricFamily {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+alertsHost+":8888/metrics", nil)
 	require.NoError(t, err)
