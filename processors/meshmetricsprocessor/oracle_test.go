@@ -4,6 +4,7 @@ package meshmetricsprocessor
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -194,7 +195,9 @@ func (w *world) metrics(p *pod, s *scrape) pmetric.Metrics {
 			m.Sum().SetIsMonotonic(true)
 		}
 	}
-	for key, l := range s.alive {
+	// In one order, so that a seed is one course of things.
+	for _, key := range slices.Sorted(maps.Keys(s.alive)) {
+		l := s.alive[key]
 		w.point(p, sm, key, s.at, &l.now)
 	}
 	for _, key := range s.gone {
@@ -348,9 +351,8 @@ func (w *world) step() {
 		w.deliver(p, w.scrapeOf(p, true))
 	case 2:
 		// A series is evicted.
-		for key := range p.series {
-			delete(p.series, key)
-			break
+		if keys := slices.Sorted(maps.Keys(p.series)); len(keys) > 0 {
+			delete(p.series, keys[w.rand.IntN(len(keys))])
 		}
 	case 3:
 		s := w.scrapeOf(p, false)

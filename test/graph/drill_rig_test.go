@@ -26,18 +26,38 @@ import (
 	"github.com/otelcol-mesh/otelcol-mesh/test/collectortest"
 )
 
-const (
-	// reporting is how often the demo's agents report.
-	reporting = 5 * time.Second
-	// promised is how long it may take from the first call that went elsewhere to the event at the endpoint.
-	promised = reporting + 5*time.Second
-)
+// tempo is how fast agents and hub work in a drill.
+type tempo struct {
+	// scrape and report are the agents' intervals, hub is merged over the hub's configuration.
+	scrape, report time.Duration
+	hub            string
+	// calm is how long nothing fails at first, between from one failure to the next. within bounds what is waited for.
+	calm, between, within time.Duration
+	// figures says that times mean something, as the machine does nothing else; all that more is taken down than one service.
+	figures, all bool
+}
 
-// hubOverlay learns in seconds what the shipped hub learns in minutes; interval is the shortest that there is.
-const hubOverlay = `yaml:{connectors: {mesh_graph: {interval: 1s, metrics_interval: 4s, failover: {learn: 8s, end_after: 6s}}}}`
+// tempos are the values of OTELCOL_MESH_DRILL. A hub that learns in seconds what the shipped one learns in minutes is the only
+// thing that differs from what is shipped in the last one.
+var tempos = map[string]tempo{
+	"":     {scrape: time.Second, report: 5 * time.Second, hub: quickHub, calm: 23 * time.Second, within: within},
+	"full": {scrape: time.Second, report: 5 * time.Second, hub: quickHub, calm: 3 * time.Minute, between: 30 * time.Second, within: within, figures: true, all: true},
+	"shipped": {
+		scrape: 15 * time.Second, report: time.Minute, hub: `yaml:{connectors: {mesh_graph: {failover: {learn: 3m}}}}`,
+		calm: 4 * time.Minute, between: 30 * time.Second, within: 10 * time.Minute, figures: true, all: true,
+	},
+}
+
+// quickHub learns in seconds what the shipped hub learns in minutes; interval is the shortest that there is.
+const quickHub = `yaml:{connectors: {mesh_graph: {interval: 1s, metrics_interval: 4s, failover: {learn: 8s, end_after: 6s}}}}`
+
+// promised is how long it may take from the first call that went elsewhere to the event at the endpoint: one reporting interval
+// and five seconds.
+func (p *tempo) promised() time.Duration { return p.report + 5*time.Second }
 
 // drill is a running mesh with everything around it, and what was seen of it.
 type drill struct {
+	tempo
 	t    *testing.T
 	s    *stack.Stack
 	dir  string
@@ -57,15 +77,19 @@ type outage struct {
 
 func startDrill(t *testing.T) *drill {
 	t.Helper()
+	named := os.Getenv("OTELCOL_MESH_DRILL")
+	chosen, ok := tempos[named]
+	require.True(t, ok, "OTELCOL_MESH_DRILL is %q: write full or shipped, or nothing for the short one", named)
 	shipped, err := filepath.Abs("../../distribution/config")
 	require.NoError(t, err)
 	envoy, err := envoybin.Path(t.Context())
 	require.NoError(t, err)
-	d := &drill{t: t, dir: t.TempDir()}
+	d := &drill{tempo: chosen, t: t, dir: t.TempDir()}
 	d.s, err = stack.Start(t.Context(), stack.Options{
 		Binary: collectortest.Binary(t), Envoy: envoy, Configs: shipped, Dir: d.dir,
 		Insights: ingestiontest.Config{MaxItems: 10_000_000, MaxItemBytes: 4 << 30},
-		Log:      slog.New(slog.NewTextHandler(t.Output(), nil)), Hub: []string{hubOverlay}, Scrape: "1s",
+		Log:      slog.New(slog.NewTextHandler(t.Output(), nil)), Hub: []string{d.hub},
+		Scrape: d.scrape.String(), Report: d.report.String(),
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() {
@@ -74,7 +98,7 @@ func startDrill(t *testing.T) *drill {
 			showLogs(t, d.dir, d.s.Roles())
 		}
 	})
-	ready, cancel := context.WithTimeout(t.Context(), within)
+	ready, cancel := context.WithTimeout(t.Context(), d.within)
 	defer cancel()
 	require.NoError(t, d.s.Ready(ready))
 	load, stop := context.WithCancel(t.Context())
@@ -95,8 +119,8 @@ func (d *drill) pause(long time.Duration) {
 	pause(d.t, long)
 }
 
-// calm waits until the last drill is what is usual no more.
-func (d *drill) calm() { d.pause(30 * time.Second) }
+// rest waits until the last failure is what is usual no more.
+func (d *drill) rest() { d.pause(d.between) }
 
 // fail takes services of a cluster down.
 func (d *drill) fail(cluster string, services ...string) outage {
@@ -136,8 +160,8 @@ func (d *drill) begins(o *outage, service string) map[string]string {
 	took := event.Received.Sub(first)
 	d.t.Logf("%s of %s: first call elsewhere %s after the kill, event at the endpoint %s after that call: %s",
 		service, o.cluster, first.Sub(o.at).Round(time.Millisecond), took.Round(time.Millisecond), event.Properties()["message"])
-	if fullDrill() {
-		assert.LessOrEqual(d.t, took, promised, "from the first call that went elsewhere to the event at the endpoint")
+	if d.figures {
+		assert.LessOrEqual(d.t, took, d.promised(), "from the first call that went elsewhere to the event at the endpoint")
 	}
 	o.properties = event.Properties()
 	d.expected = append(d.expected, *o)
@@ -224,10 +248,10 @@ func (d *drill) shows(active bool) {
 		})
 	}
 	const own = `otelcol_connector_mesh_graph_failovers_active{`
-	ctx, cancel := context.WithTimeout(d.t.Context(), within)
+	ctx, cancel := context.WithTimeout(d.t.Context(), d.within)
 	defer cancel()
 	for {
-		for line := range strings.Lines(d.page(ctx)) {
+		for line := range strings.Lines(d.page(ctx, "hub")) {
 			if strings.HasPrefix(line, own) && strings.Contains(line, `kind="failover"`) && strings.HasSuffix(strings.TrimSpace(line), " "+want) {
 				return
 			}
@@ -236,9 +260,23 @@ func (d *drill) shows(active bool) {
 	}
 }
 
-// page is the hub's page of own metrics.
-func (d *drill) page(ctx context.Context) string {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+d.s.Host("hub")+":8888/metrics", http.NoBody)
+// handovers logs what the agents handed over, and why it was then.
+func (d *drill) handovers() {
+	d.t.Helper()
+	for _, role := range d.s.Roles() {
+		for line := range strings.Lines(d.page(d.t.Context(), role)) {
+			if strings.Contains(line, "_mesh_metrics_handovers") || strings.Contains(line, "_mesh_metrics_withheld") {
+				if strings.HasPrefix(line, "otelcol_") {
+					d.t.Logf("%s: %s", role, strings.TrimSpace(line))
+				}
+			}
+		}
+	}
+}
+
+// page is a collector's page of own metrics.
+func (d *drill) page(ctx context.Context, role string) string {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+d.s.Host(role)+":8888/metrics", http.NoBody)
 	require.NoError(d.t, err)
 	response, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(request)
 	require.NoError(d.t, err)
@@ -273,7 +311,7 @@ func (d *drill) logged() {
 
 func (d *drill) wait(what string, done func() bool) {
 	d.t.Helper()
-	ctx, cancel := context.WithTimeout(d.t.Context(), within)
+	ctx, cancel := context.WithTimeout(d.t.Context(), d.within)
 	defer cancel()
 	if err := d.s.Insights().Wait(ctx, done); err != nil {
 		require.NoError(d.t, err, "%s did not come; events: %s", what, fmt.Sprint(d.events()))

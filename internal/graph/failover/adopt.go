@@ -29,7 +29,8 @@ func (d *Detector) Adopt(returned, told []Event) {
 		case p == nil:
 		case e.Phase == Started:
 			now := e.copy()
-			p.active, p.held, p.suspect, p.back = &now, nil, time.Time{}, time.Time{}
+			p.active, p.held, p.back = &now, nil, time.Time{}
+			p.trust()
 		case e.Phase == Ended:
 			p.active, p.window, p.evidence, p.back, p.learned = nil, nil, nil, time.Time{}, e.End
 		case p.active != nil:

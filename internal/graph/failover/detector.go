@@ -57,6 +57,8 @@ type pair struct {
 	// first and last are when there were calls, learned is when the baseline was last changed. suspect and suspected are
 	// when a shift without evidence was first and last seen, back since when the calls of a shift are back.
 	first, last, learned, suspect, suspected, back time.Time
+	// doubt are all calls since suspect: also those of intervals in which nothing moved.
+	doubt []mass
 }
 
 // rate is how often something happens: lately, and on the average of the time that the baseline is of, the older the less.
@@ -264,9 +266,7 @@ func (p *pair) learn(t *tally, config *Config, explained bool) {
 			}
 		}
 		p.masses = kept
-		for _, c := range t.places {
-			p.weigh(c.place, float64(c.n))
-		}
+		p.masses = weigh(p.masses, t)
 	}
 	if t.all > 0 {
 		p.steps++
@@ -277,17 +277,19 @@ func (p *pair) learn(t *tally, config *Config, explained bool) {
 	}
 }
 
-func (p *pair) weigh(place Place, n float64) {
-	for i := range p.masses {
-		if p.masses[i].Place == place {
-			p.masses[i].Mass += n
-			return
+// weigh adds the calls of a tally.
+func weigh(masses []mass, t *tally) []mass {
+	for _, c := range t.places {
+		i := slices.IndexFunc(masses, func(m mass) bool { return m.Place == c.place })
+		switch {
+		case i >= 0:
+			masses[i].Mass += float64(c.n)
+		case len(masses) < maxPlaces:
+			masses = append(masses, mass{Place: c.place, Mass: float64(c.n)})
 		}
 	}
-	if len(p.masses) < maxPlaces {
-		p.masses = append(p.masses, mass{Place: place, Mass: n})
-		slices.SortFunc(p.masses, func(a, b mass) int { return comparePlaces(a.Place, b.Place) })
-	}
+	slices.SortFunc(masses, func(a, b mass) int { return comparePlaces(a.Place, b.Place) })
+	return masses
 }
 
 // home is where most of the pair's calls are answered.

@@ -33,6 +33,9 @@ func (j *judgment) run() []Event {
 			j.symptoms()
 		}
 		j.remember()
+		if !p.suspect.IsZero() {
+			p.doubt = weigh(p.doubt, j.now)
+		}
 	}
 	switch {
 	case p.active != nil:
@@ -104,7 +107,7 @@ func (j *judgment) decide(s *shift, t *tally) []Event {
 		if why == deployed && many {
 			return []Event{j.start(Deployment, s, t, nil)}
 		}
-		p.suspect = time.Time{}
+		p.trust()
 		p.learn(j.now, c, true)
 		p.window = nil
 		return nil
@@ -118,19 +121,41 @@ func (j *judgment) decide(s *shift, t *tally) []Event {
 		return nil
 	}
 	if p.suspect.IsZero() {
-		p.suspect = j.at
+		j.suspect(t)
 	}
 	p.suspected = j.at
 	if j.at.Sub(p.suspect) < c.Confirm {
 		return nil
 	}
+	if !j.lasted(s) {
+		j.suspect(t)
+		return nil
+	}
 	return []Event{j.start(Unexpected, s, t, nil)}
+}
+
+// suspect begins a suspicion, or begins it anew.
+func (j *judgment) suspect(t *tally) {
+	j.p.suspect, j.p.doubt = j.at, weigh(nil, t)
+}
+
+// trust ends a suspicion.
+func (p *pair) trust() { p.suspect, p.doubt = time.Time{}, nil }
+
+// lasted says whether all calls since the suspicion began moved the same way. One interval may be what a single agent reported, which
+// is no sample of the calls: where it alone tells of a place, it would confirm itself in each of its reports.
+func (j *judgment) lasted(s *shift) bool {
+	p := j.p
+	all := tallyOf(p.doubt)
+	moved := all.compare(p.masses, p.deviation)
+	return j.moved(&moved) && moved.share >= j.d.config.UnexpectedShare &&
+		all.above(p.masses, s.from) < 0 && all.above(p.masses, s.to) > 0
 }
 
 // calm forgets a suspicion that nothing confirmed for a while.
 func (j *judgment) calm() {
 	if j.at.Sub(j.p.suspected) >= j.d.config.EndAfter {
-		j.p.suspect = time.Time{}
+		j.p.trust()
 	}
 }
 
@@ -141,7 +166,8 @@ func (j *judgment) start(kind Kind, s *shift, t *tally, evidence []Evidence) Eve
 		Share: s.share, Moved: uint64(s.moved + 0.5), Callers: slices.Clone(t.count(s.to).callers),
 		Evidence: evidence, Scope: Partial, Start: j.at,
 	}
-	p.active, p.suspect, p.back = e, time.Time{}, time.Time{}
+	p.active, p.back = e, time.Time{}
+	p.trust()
 	return e.copy()
 }
 

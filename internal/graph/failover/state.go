@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -40,6 +41,7 @@ type pairState struct {
 	Suspect   time.Time  `json:"suspect,omitzero"`
 	Suspected time.Time  `json:"suspected,omitzero"`
 	Back      time.Time  `json:"back,omitzero"`
+	Doubt     []mass     `json:"doubt,omitempty"`
 }
 
 type serviceState struct {
@@ -59,6 +61,7 @@ func (d *Detector) Encode() ([]byte, error) {
 			From: k.from, Service: k.service, Masses: p.masses, Steps: p.steps, Deviation: p.deviation,
 			Failed: p.failed, Flagged: p.flagged, Ejected: p.ejected, Gap: p.gap.Seconds(), Evidence: p.evidence, Active: p.active,
 			First: p.first, Last: p.last, Learned: p.learned, Suspect: p.suspect, Suspected: p.suspected, Back: p.back,
+			Doubt: p.doubt,
 		})
 		if v := d.services[k.service]; v != nil && !seen[k.service] {
 			seen[k.service] = true
@@ -89,7 +92,7 @@ func (d *Detector) Restore(raw []byte) error {
 	pairs := make(map[pairKey]*pair, min(len(s.Pairs), d.config.MaxPairs))
 	for i := range s.Pairs {
 		p := &s.Pairs[i]
-		for _, m := range p.Masses {
+		for _, m := range slices.Concat(p.Masses, p.Doubt) {
 			if m.Mass < 0 {
 				return fmt.Errorf("%w: a negative mass", ErrState)
 			}
@@ -102,6 +105,7 @@ func (d *Detector) Restore(raw []byte) error {
 			masses: p.Masses[:min(len(p.Masses), maxPlaces)], steps: max(0, p.Steps), deviation: p.Deviation,
 			failed: p.Failed, flagged: p.Flagged, ejected: p.Ejected, gap: seconds(p.Gap), evidence: p.Evidence, active: p.Active,
 			first: p.First, last: p.Last, learned: p.Learned, suspect: p.Suspect, suspected: p.Suspected, back: p.Back,
+			doubt: p.Doubt[:min(len(p.Doubt), maxPlaces)],
 		}
 	}
 	services := make(map[Service]*service, len(s.Services))

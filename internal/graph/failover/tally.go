@@ -176,6 +176,22 @@ func shareOf(masses []mass, place Place, all float64) float64 {
 	return 0
 }
 
+// tallyOf is a tally of nothing but calls.
+func tallyOf(masses []mass) *tally {
+	t := &tally{}
+	for _, m := range masses {
+		n := uint64(m.Mass)
+		t.places = append(t.places, placeCount{place: m.Place, n: n})
+		t.placed += n
+	}
+	return t
+}
+
+// above is how many more calls than usual went to a place; fewer are below zero.
+func (t *tally) above(masses []mass, place Place) float64 {
+	return float64(t.count(place).n) - shareOf(masses, place, sum(masses))*float64(t.placed)
+}
+
 // compare says what moved. deviation is how much moves in intervals in which nothing happens.
 func (t *tally) compare(masses []mass, deviation float64) shift {
 	var s shift

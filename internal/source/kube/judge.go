@@ -76,7 +76,6 @@ func (w *watcher) missing(ctx context.Context) time.Duration {
 
 // forbidden waits longer and longer, from a second on: who grants a right is not to wait for long, and a server that has
 // just started refuses everything until it has read who may what.
-
 func (w *watcher) forbidden(ctx context.Context, err error) time.Duration {
 	w.source.reached()
 	wait := w.refusal.next()
