@@ -84,6 +84,11 @@ func showLogs(t *testing.T, dir string, roles []string) {
 // eventually polls until what is wrong is nothing, and fails the test with the last of it after a while.
 func eventually(t *testing.T, what string, wrong func() string) {
 	t.Helper()
+	eventuallyIn(t, within, what, wrong)
+}
+
+func eventuallyIn(t *testing.T, within time.Duration, what string, wrong func() string) {
+	t.Helper()
 	ticker := time.NewTicker(often)
 	defer ticker.Stop()
 	ctx, cancel := context.WithTimeout(t.Context(), within)
