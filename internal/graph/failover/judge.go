@@ -127,8 +127,11 @@ func (j *judgment) decide(s *shift, t *tally) []Event {
 	if j.at.Sub(p.suspect) < c.Confirm {
 		return nil
 	}
-	if !j.lasted(s) {
+	switch lasted, same := j.lasted(s); {
+	case !lasted:
 		j.suspect(t)
+		return nil
+	case !same:
 		return nil
 	}
 	return []Event{j.start(Unexpected, s, t, nil)}
@@ -142,14 +145,14 @@ func (j *judgment) suspect(t *tally) {
 // trust ends a suspicion.
 func (p *pair) trust() { p.suspect, p.doubt = time.Time{}, nil }
 
-// lasted says whether all calls since the suspicion began moved the same way. One interval may be what a single agent reported, which
-// is no sample of the calls: where it alone tells of a place, it would confirm itself in each of its reports.
-func (j *judgment) lasted(s *shift) bool {
+// lasted says whether all calls since the suspicion began moved, and the same way as those of the shift. One interval may be what a
+// single agent reported, which is no sample of the calls: each of its reports would confirm the one before.
+func (j *judgment) lasted(s *shift) (lasted, same bool) {
 	p := j.p
 	all := tallyOf(p.doubt)
 	moved := all.compare(p.masses, p.deviation)
-	return j.moved(&moved) && moved.share >= j.d.config.UnexpectedShare &&
-		all.above(p.masses, s.from) < 0 && all.above(p.masses, s.to) > 0
+	lasted = j.moved(&moved) && moved.share >= j.d.config.UnexpectedShare
+	return lasted, all.above(p.masses, s.from) < 0 && all.above(p.masses, s.to) > 0
 }
 
 // calm forgets a suspicion that nothing confirmed for a while.
@@ -186,11 +189,7 @@ func (j *judgment) follow() []Event {
 		return []Event{ended}
 	}
 	s := j.now.compare(p.masses, p.deviation)
-	back := c.MinShare / 2
-	if e.Share < c.MinShare {
-		back = c.EarlyShare / 2
-	}
-	if !s.certain || s.share < back {
+	if !j.away(&s) {
 		if p.back.IsZero() {
 			p.back = j.at
 		}
@@ -222,6 +221,20 @@ func (j *judgment) follow() []Event {
 		return nil
 	}
 	return j.failed(evidence)
+}
+
+// away says whether calls still go elsewhere. Few count only together with those before: one agent may report a stray call alone.
+func (j *judgment) away(s *shift) bool {
+	p, c := j.p, &j.d.config
+	back := c.MinShare / 2
+	if p.active.Share < c.MinShare {
+		back = c.EarlyShare / 2
+	}
+	if s.moved < float64(c.MinMoved) && s.certain {
+		recent := j.recent().compare(p.masses, p.deviation)
+		return recent.certain && recent.share >= back
+	}
+	return s.certain && s.share >= back
 }
 
 // failed makes a failover of what looked like something else. It takes no less than if it had looked like nothing before: a stray call

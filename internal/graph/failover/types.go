@@ -195,7 +195,8 @@ type Config struct {
 	// MinShare is the smallest moved part of a failover, EarlyShare that of one from a place that had all calls until then:
 	// the first report of it has few moved requests among many older ones.
 	MinShare, EarlyShare float64
-	// UnexpectedShare is the smallest moved part of a shift without evidence, and Confirm how long it has to last.
+	// UnexpectedShare is the smallest moved part of a shift without evidence, and Confirm how long it has to last: the part is one of
+	// all calls of that time, too.
 	UnexpectedShare float64
 	Confirm         time.Duration
 	// Learn is how long a pair is watched before it is judged.
