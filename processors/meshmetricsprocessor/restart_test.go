@@ -164,7 +164,8 @@ func (w *world) stop() {
 // fromZero says whether a series that is not known counts in full.
 func (w *world) fromZero(p *pod, s *scrape, latest, process time.Time) bool {
 	absent := !latest.IsZero() && latest.Before(s.at)
-	began := process.Sub(w.began) > time.Second && !s.at.Before(process)
+	// An uptime of whole seconds is less than one too small: who says that it began a second after us did begin after us.
+	began := process.Sub(w.began) >= time.Second && !s.at.Before(process)
 	switch at := process.Add(-time.Second); {
 	case p.unseen != nil:
 		// It may be one of those that were there under another name, unless its process is another one.
