@@ -19,6 +19,7 @@ import (
 	"github.com/otelcol-mesh/otelcol-mesh/demo/mesh"
 	"github.com/otelcol-mesh/otelcol-mesh/demo/stack"
 	"github.com/otelcol-mesh/otelcol-mesh/internal/graph"
+	"github.com/otelcol-mesh/otelcol-mesh/test/collectortest"
 )
 
 // rate is the requests a second from outside; each makes about three more within the mesh.
@@ -180,14 +181,38 @@ func (r *trial) sides(t *testing.T) string {
 
 // killEnvoy kills an Envoy between two requests. What it counted since its last report is gone.
 func (r *trial) killEnvoy(t *testing.T, cluster, workload string) {
+	pod := podOf(t, cluster, workload)
+	said := r.reported(t, pod)
 	r.pause()
 	r.counted(t)
-	pod := podOf(t, cluster, workload)
-	r.envoys.bury(t, pod)
+	r.envoys.bury(t, pod, said)
 	require.NoError(t, r.s.Mesh().KillEnvoy(pod.Pod))
 	r.load(t)
 	r.live(t, pod)
 	r.note(t, "SIGKILL for the Envoy of %s", nameOf(pod))
+}
+
+// reported returns what an Envoy has counted, once its agent has handed that over: of two hand-overs of scrapes at least one has a
+// scrape that came after. Those of what is pushed are counted with them, and come as often.
+func (r *trial) reported(t *testing.T, pod mesh.PodTruth) counters {
+	t.Helper()
+	said, before := counters{}, r.handovers(t, pod)
+	r.envoys.page(t, pod, said)
+	eventually(t, "the agent hands over", func() string {
+		if now := r.handovers(t, pod); now < before+5 {
+			return fmt.Sprintf("%v times, and %v before", now, before)
+		}
+		return ""
+	})
+	return said
+}
+
+// handovers is how often the agent of a pod handed over what it added up.
+func (r *trial) handovers(t *testing.T, pod mesh.PodTruth) float64 {
+	t.Helper()
+	n, _, err := collectortest.Metric(t.Context(), r.s.Host("agent-"+pod.End.Cluster), "otelcol_processor_mesh_metrics_handovers")
+	require.NoError(t, err)
+	return n
 }
 
 // killHub kills the hub under load.
@@ -226,7 +251,7 @@ func (r *trial) failover(t *testing.T) {
 	r.agreed(t)
 	pods := podsOf(west, "reviews")
 	for _, pod := range pods {
-		r.envoys.bury(t, pod)
+		r.envoys.bury(t, pod, nil)
 	}
 	require.NoError(t, r.s.Mesh().Fail(west, "reviews"))
 	r.load(t)
@@ -264,7 +289,7 @@ func (r *trial) compare(t *testing.T, lasted time.Duration) {
 		g := got[w]
 		requests += g.requests
 		errors += g.errors
-		lines = append(lines, fmt.Sprintf("%s: %d requests, %d errors; %s", w, g.requests, g.errors, r.bytes(t, w, g, envoys[w], slack)))
+		lines = append(lines, fmt.Sprintf("%s: %d requests, %d errors; %s", w, g.requests, g.errors, r.bytes(t, w, g, envoys[w], r.envoys.unsaid[w], slack)))
 	}
 	for _, g := range got {
 		never += g.never
@@ -280,24 +305,29 @@ func (r *trial) compare(t *testing.T, lasted time.Duration) {
 	assert.GreaterOrEqual(t, len(want), 10)
 }
 
-// bytes checks those of an edge: they are between what the two sides measured, of which one may have died with some. A
-// callee's Envoy sees the headers that the caller's added, and mutual TLS is around both. The sums of Envoy's histograms
+// bytes checks those of an edge: they are between what the two sides measured, of which one may have died with some. What the
+// callee's Envoy may have died with before it was scraped counts for nothing if the caller's report is lost, too: gateways push
+// the bytes of an interval once, and an agent that is killed loses those that are on the way. A callee's Envoy sees the headers that the caller's added, and mutual TLS is around both. The sums of Envoy's histograms
 // are no whole numbers, and each report is rounded to one: half a byte of each side's every five seconds.
-func (r *trial) bytes(t *testing.T, w way, got amount, sides *[2]amount, slack float64) string {
+func (r *trial) bytes(t *testing.T, w way, got amount, sides, unsaid *[2]amount, slack float64) string {
 	t.Helper()
 	if sides == nil {
 		return "no Envoy's"
 	}
+	var lost amount
+	if unsaid != nil {
+		lost = unsaid[graph.Destination]
+	}
 	source, destination := sides[graph.Source], sides[graph.Destination]
-	say := func(what string, got, source, destination float64) string {
-		low, high := math.Min(source, destination), math.Max(source, destination)
+	say := func(what string, got, source, destination, lost float64) string {
+		low, high := math.Min(source, destination-lost), math.Max(source, destination)
 		if source == 0 {
-			low = destination // The caller's Envoy did not know whom it called.
+			low = destination - lost // The caller's Envoy did not know whom it called.
 		}
 		assert.LessOrEqual(t, got, high+slack, "%s: %s", w, what)
 		assert.GreaterOrEqual(t, got, low-slack, "%s: %s", w, what)
-		return fmt.Sprintf("%s %.0f (caller's Envoy %.0f, callee's %.0f)", what, got, source, destination)
+		return fmt.Sprintf("%s %.0f (caller's Envoy %.0f, callee's %.0f, killed with at most %.0f of them)", what, got, source, destination, lost)
 	}
-	return say("request bytes", got.requestBytes, source.requestBytes, destination.requestBytes) + ", " +
-		say("response bytes", got.responseBytes, source.responseBytes, destination.responseBytes)
+	return say("request bytes", got.requestBytes, source.requestBytes, destination.requestBytes, lost.requestBytes) + ", " +
+		say("response bytes", got.responseBytes, source.responseBytes, destination.responseBytes, lost.responseBytes)
 }

@@ -50,11 +50,13 @@ type envoys struct {
 	mu     sync.Mutex
 	// past is of those that are no more.
 	past counters
-	down map[string]bool
+	// unsaid is what of that no agent may have.
+	unsaid counters
+	down   map[string]bool
 }
 
 func newEnvoys(t *testing.T) *envoys {
-	e := &envoys{past: counters{}, down: map[string]bool{}}
+	e := &envoys{past: counters{}, unsaid: counters{}, down: map[string]bool{}}
 	e.client = http.Client{Timeout: within, Transport: &http.Transport{DisableKeepAlives: true}}
 	t.Cleanup(e.client.CloseIdleConnections)
 	return e
@@ -139,12 +141,25 @@ func neverReached(flags string) bool {
 	return false
 }
 
-// bury keeps what an Envoy has counted, right before it ends.
-func (e *envoys) bury(t *testing.T, pod mesh.PodTruth) {
+// bury keeps what an Envoy has counted, right before it ends. Of that an agent has what it said; nil for all of it.
+func (e *envoys) bury(t *testing.T, pod mesh.PodTruth, said counters) {
 	t.Helper()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.page(t, pod, e.past)
+	last := counters{}
+	e.page(t, pod, last)
+	for w, a := range last {
+		for side := range a {
+			reporter := graph.Reporter(side)
+			e.past.at(w, reporter).add(a[side])
+			if said != nil {
+				had := said.at(w, reporter)
+				e.unsaid.at(w, reporter).add(amount{
+					requestBytes: a[side].requestBytes - had.requestBytes, responseBytes: a[side].responseBytes - had.responseBytes,
+				})
+			}
+		}
+	}
 	e.down[pod.Pod] = true
 }
 
