@@ -3,7 +3,6 @@
 package limits
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -146,18 +145,7 @@ func (r *role) peak(do func()) int64 {
 // cpu is the time that the process has run on a processor. It does not depend on what else runs on the machine, other than
 // the time until an answer.
 func (r *role) cpu() time.Duration {
-	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", r.process.PID()))
+	sum, err := collectortest.CPU(r.process.PID())
 	require.NoError(r.t, err)
-	var sum time.Duration
-	for _, file := range files {
-		raw, err := os.ReadFile(file) //nolint:gosec // of our own child
-		if err != nil {
-			continue // the thread is gone
-		}
-		ran, _, _ := bytes.Cut(raw, []byte(" "))
-		n, err := strconv.ParseInt(string(ran), 10, 64)
-		require.NoError(r.t, err)
-		sum += time.Duration(n)
-	}
 	return sum
 }

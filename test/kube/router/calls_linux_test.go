@@ -3,35 +3,21 @@
 package router
 
 import (
-	"bytes"
-	"fmt"
-	"os"
-	"path/filepath"
-	"strconv"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"google.golang.org/grpc"
+
+	"github.com/otelcol-mesh/otelcol-mesh/test/collectortest"
 )
 
 // cpu is the time that the router has run on a processor, which does not depend on what else runs on the machine.
-func (p *process) cpu(t *testing.T) (sum time.Duration) {
+func (p *process) cpu(t *testing.T) time.Duration {
 	t.Helper()
-	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.process.PID()))
+	sum, err := collectortest.CPU(p.process.PID())
 	require.NoError(t, err)
-	require.NotEmpty(t, files)
-	for _, file := range files {
-		raw, err := os.ReadFile(file) //nolint:gosec // of our own child
-		if err != nil {
-			continue // the thread is gone
-		}
-		ran, _, _ := bytes.Cut(raw, []byte(" "))
-		n, err := strconv.ParseInt(string(ran), 10, 64)
-		require.NoError(t, err)
-		sum += time.Duration(n)
-	}
 	return sum
 }
 
